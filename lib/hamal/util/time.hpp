@@ -1,0 +1,21 @@
+// Wall-clock and steady time, behind one injectable interface.
+#pragma once
+#include <chrono>
+#include <string>
+
+namespace hamal {
+
+/// Thread-safe. Tests inject their own; wall time may step, steady time never goes back.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual std::chrono::system_clock::time_point wall() const = 0;
+  virtual std::chrono::steady_clock::time_point steady() const = 0;
+};
+
+const Clock& system_clock();
+
+/// RFC 3339 in UTC with milliseconds: 2026-11-22T21:24:35.123Z
+std::string rfc3339(std::chrono::system_clock::time_point when);
+
+}  // namespace hamal
