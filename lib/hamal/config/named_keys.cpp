@@ -1,0 +1,134 @@
+// The keys of [platform NAME], [s3 NAME] and [job NAME].
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "hamal/config/keys.hpp"
+#include "hamal/config/values.hpp"
+
+namespace hamal {
+namespace {
+
+using std::string;
+using Types = std::vector<string>;
+
+const Types k_any{};
+
+NamedKeySpec key(string kind, string name, Types types, string allowed,
+                 std::function<bool(const string&)> check = {}) {
+  return {std::move(kind),    std::move(name), std::move(types),
+          std::move(allowed), Sensitive::no,   std::move(check)};
+}
+
+NamedKeySpec secret_key(string kind, string name, Types types) {
+  NamedKeySpec spec = key(std::move(kind), std::move(name), std::move(types),
+                          "file:PATH, env:NAME, credential:NAME or the secret");
+  spec.sensitive = Sensitive::yes;
+  return spec;
+}
+
+bool is_bool(const string& text) {
+  return parse_bool(text).has_value();
+}
+
+bool is_absolute(const string& text) {
+  return text.starts_with('/');
+}
+
+std::function<bool(const string&)> one_of(const std::vector<string>& words) {
+  return [words](const string& text) {
+    return std::find(words.begin(), words.end(), text) != words.end();
+  };
+}
+
+void add_platform(std::vector<NamedKeySpec>& keys) {
+  const string p = "platform";
+  const Types managed{"vmware", "openstack_ceph", "fusion_compute", "libvirt"};
+  const string path = "an absolute path";
+  keys.push_back(
+      key(p, "type", k_any, allowed_words(platform_type_words()), one_of(platform_type_words())));
+  keys.push_back(key(p, "endpoint", managed, "the platform's address"));
+  keys.push_back(key(p, "user", managed, "a user of the platform"));
+  keys.push_back(secret_key(p, "secret", managed));
+  keys.push_back(key(p, "ca_file", managed, path, is_absolute));
+  keys.push_back(key(p, "qmp", {"qemu"}, path, is_absolute));
+  keys.push_back(key(p, "vm", {"qemu", "nbd"}, "the machine's name"));
+  keys.push_back(key(p, "vm_id", {"qemu", "nbd"}, "the machine's stable id"));
+  keys.push_back(key(p, "nbd_socket", {"qemu"}, path, is_absolute));
+  keys.push_back(key(p, "scratch_dir", {"qemu"}, path, is_absolute));
+  const SizeRange scratch{0, 1ULL << 60U, Unit::bytes};
+  keys.push_back(
+      key(p, "scratch_min_free", {"qemu"}, allowed_size(scratch),
+          [scratch](const string& text) { return parse_ranged_size(text, scratch).has_value(); }));
+  const DurationRange patience{std::chrono::milliseconds(1), std::chrono::hours(1)};
+  keys.push_back(
+      key(p, "qmp_timeout", {"qemu"}, allowed_duration(patience), [patience](const string& text) {
+        return parse_ranged_duration(text, patience).has_value();
+      }));
+  const auto is_nbd_uri = [](const string& text) {
+    return text.starts_with("nbd://") || text.starts_with("nbds://") ||
+           text.starts_with("nbd+unix://") || text.starts_with("nbds+unix://");
+  };
+  const string nbd_uri = "nbd://…, nbds://…, nbd+unix://… or nbds+unix://…";
+  keys.push_back(key(p, "uri", {"nbd"}, nbd_uri, is_nbd_uri));
+  keys.push_back(key(p, "disk.*", {"nbd"}, nbd_uri, is_nbd_uri));
+  keys.push_back(key(p, "bitmap", {"nbd"}, "the name of a bitmap that the server exports"));
+  keys.push_back(key(p, "path", {"file"}, path, is_absolute));
+  keys.push_back(key(p, "offline", {"file"}, "True or False (yes/no, on/off, 1/0)", is_bool));
+}
+
+void add_s3_and_job(std::vector<NamedKeySpec>& keys) {
+  const string s = "s3";
+  keys.push_back(key(s, "endpoint", k_any, "https://HOST[:PORT]"));
+  keys.push_back(key(s, "region", k_any, "the region's name"));
+  keys.push_back(key(s, "bucket", k_any, "the bucket's name"));
+  keys.push_back(key(s, "access_key", k_any, "the access key's id"));
+  keys.push_back(secret_key(s, "secret_key", k_any));
+  keys.push_back(key(s, "ca_file", k_any, "an absolute path", is_absolute));
+  const std::vector<string> styles{"path", "virtual"};
+  keys.push_back(key(s, "addressing_style", k_any, allowed_words(styles), one_of(styles)));
+
+  const string j = "job";
+  keys.push_back(key(j, "platform", k_any, "the NAME of a [platform NAME] section"));
+  keys.push_back(key(j, "vm", k_any, "a machine's id or name, or a pattern with * and ?"));
+  keys.push_back(key(j, "target", k_any, "where to, with {vm} {vm_id} {disk} {index}"));
+  const DurationRange interval{std::chrono::seconds(1), std::chrono::hours(365 * 24)};
+  keys.push_back(
+      key(j, "interval", k_any, allowed_duration(interval), [interval](const string& text) {
+        return parse_ranged_duration(text, interval).has_value();
+      }));
+  keys.push_back(key(j, "schedule", k_any, "a calendar expression"));
+  keys.push_back(key(j, "retention", k_any, "what to keep, for repositories"));
+  const std::vector<string> quiesce{"no", "try", "require"};
+  keys.push_back(key(j, "quiesce", k_any, allowed_words(quiesce), one_of(quiesce)));
+  keys.push_back(key(j, "pre_hook", k_any, "an absolute path", is_absolute));
+  keys.push_back(key(j, "post_hook", k_any, "an absolute path", is_absolute));
+}
+
+}  // namespace
+
+const std::vector<NamedKeySpec>& named_keys() {
+  static const std::vector<NamedKeySpec> keys = [] {
+    std::vector<NamedKeySpec> all;
+    add_platform(all);
+    add_s3_and_job(all);
+    return all;
+  }();
+  return keys;
+}
+
+const std::vector<string>& platform_type_words() {
+  static const std::vector<string> words{
+      "vmware", "openstack_ceph", "fusion_compute", "qemu", "libvirt", "nbd", "file"};
+  return words;
+}
+
+bool is_reserved_platform_name(std::string_view name) {
+  static constexpr std::array k_schemes{"nbds", "nbd+unix", "nbds+unix", "rbd",
+                                        "s3",   "dir",      "repository"};
+  const auto& types = platform_type_words();
+  return std::find(types.begin(), types.end(), name) != types.end() ||
+         std::find(k_schemes.begin(), k_schemes.end(), name) != k_schemes.end();
+}
+
+}  // namespace hamal
