@@ -1,0 +1,31 @@
+// A disk that can be written: one implementation per kind (file, device, nbd).
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "hamal/block/io_queue.hpp"
+
+namespace hamal {
+
+/// Thread-safe but for destruction. Errors: hamal::Error naming the URI.
+class BlockWriter {
+ public:
+  virtual ~BlockWriter() = default;
+  virtual const std::string& uri() const noexcept = 0;
+  virtual std::uint64_t size() const noexcept = 0;
+  virtual std::unique_ptr<WriteQueue> open_queue() = 0;
+  virtual unsigned max_queues() const noexcept = 0;
+  virtual std::uint32_t max_request() const noexcept = 0;
+  /// Everything whose completion was seen before the call is durable after it; covers all queues. A
+  /// failed flush says nothing about any of it: the caller must write it all again (design rule 1).
+  virtual void flush() = 0;
+  /// Starts writing out what has been written in the range, without waiting; a hint that makes
+  /// flush() short.
+  virtual void start_writeback(std::uint64_t offset, std::uint64_t length) {
+    static_cast<void>(offset);
+    static_cast<void>(length);
+  }
+};
+
+}  // namespace hamal

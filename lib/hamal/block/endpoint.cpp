@@ -1,0 +1,191 @@
+// The grammar of endpoint URIs.
+#include "hamal/block/endpoint.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "hamal/util/error.hpp"
+#include "hamal/util/units.hpp"
+
+namespace hamal {
+namespace {
+
+constexpr const char* k_grammar =
+    "an endpoint is file:PATH, /dev/NAME, nbd://HOST[:PORT]/EXPORT, "
+    "nbd+unix:///EXPORT?socket=PATH (nbds: the same with TLS) or NAME:VM/DISK[@SNAPSHOT] with NAME "
+    "a [platform NAME] section; see hamal(7)";
+
+/// Longer than any path or export name can be, encoded.
+constexpr std::size_t k_max_uri = 32768;
+
+constexpr std::array<std::string_view, 4> k_nbd_schemes = {"nbd", "nbds", "nbd+unix", "nbds+unix"};
+constexpr std::array<std::string_view, 3> k_planned_schemes = {"rbd", "s3", "dir"};
+constexpr std::array<std::string_view, 11> k_reserved = {
+    "file",    "device",     "vmware", "openstack_ceph", "fusion_compute", "qemu",
+    "libvirt", "repository", "https",  "http",           "nbd+vsock"};
+
+template <typename Words>
+bool contains(const Words& words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+/// Control characters never reach a terminal or a log through a message of ours.
+std::string printable(std::string_view text) {
+  std::string shown(text.substr(0, 200));
+  for (char& c : shown) {
+    if (std::iscntrl(static_cast<unsigned char>(c)) != 0) {
+      c = '?';
+    }
+  }
+  return shown.size() < text.size() ? shown + "..." : shown;
+}
+
+[[noreturn]] void refuse(std::string_view uri, const std::string& what) {
+  throw Error(ErrorKind::usage, what, printable(uri), k_grammar);
+}
+
+std::string decode(std::string_view uri, std::string_view part, const char* what) {
+  std::optional<std::string> decoded = percent_decode(part);
+  if (!decoded || decoded->find('\0') != std::string::npos) {
+    refuse(uri, std::string("the ") + what + " has a broken percent escape");
+  }
+  if (decoded->empty()) {
+    refuse(uri, std::string("the ") + what + " is missing");
+  }
+  return *std::move(decoded);
+}
+
+bool is_name(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.' || c == '+';
+  });
+}
+
+Endpoint parse_file(std::string_view uri, std::string_view rest) {
+  if (rest.starts_with("///")) {
+    rest.remove_prefix(2);
+  } else if (rest.starts_with("//")) {
+    refuse(uri, "a file on another host cannot be opened");
+  }
+  Endpoint endpoint;
+  endpoint.kind = EndpointKind::file;
+  endpoint.uri = uri;
+  endpoint.path = decode(uri, rest, "path");
+  return endpoint;
+}
+
+Endpoint parse_nbd(std::string_view uri, std::string_view scheme, std::string_view rest) {
+  if (!rest.starts_with("//")) {
+    refuse(uri, "\"//\" is missing behind " + std::string(scheme) + ":");
+  }
+  if (!percent_decode(rest)) {
+    refuse(uri, "a percent escape is broken");
+  }
+  const bool is_unix = scheme.ends_with("+unix");
+  const std::size_t query = rest.find('?');
+  const bool has_socket =
+      query != std::string_view::npos && (rest.substr(query).starts_with("?socket=") ||
+                                          rest.find("&socket=", query) != std::string_view::npos);
+  if (is_unix && !has_socket) {
+    refuse(uri, "the socket is missing (?socket=PATH)");
+  }
+  if (!is_unix && (rest.size() == 2 || rest[2] == '/' || rest[2] == '?')) {
+    refuse(uri, "the host is missing");
+  }
+  Endpoint endpoint;
+  endpoint.kind = EndpointKind::nbd;
+  endpoint.uri = uri;
+  return endpoint;
+}
+
+Endpoint parse_platform(std::string_view uri, std::string_view name, std::string_view rest) {
+  const std::size_t slash = rest.find('/');
+  if (slash == std::string_view::npos) {
+    refuse(uri, "\"/DISK\" is missing behind the vm");
+  }
+  std::string_view disk = rest.substr(slash + 1);
+  if (disk.find('/') != std::string_view::npos) {
+    refuse(uri, "more than one \"/\" behind the platform's name (write %2F inside a name)");
+  }
+  Endpoint endpoint;
+  endpoint.kind = EndpointKind::platform;
+  endpoint.uri = uri;
+  endpoint.platform = name;
+  endpoint.vm = decode(uri, rest.substr(0, slash), "vm");
+  if (const std::size_t at = disk.find('@'); at != std::string_view::npos) {
+    endpoint.snapshot = decode(uri, disk.substr(at + 1), "snapshot");
+    disk = disk.substr(0, at);
+  }
+  endpoint.disk = decode(uri, disk, "disk");
+  return endpoint;
+}
+
+}  // namespace
+
+bool is_reserved_scheme(std::string_view word) {
+  return contains(k_reserved, word) || contains(k_nbd_schemes, word) ||
+         contains(k_planned_schemes, word);
+}
+
+Endpoint parse_endpoint(std::string_view uri) {
+  if (uri.empty()) {
+    refuse(uri, "an empty endpoint");
+  }
+  if (uri.size() > k_max_uri) {
+    refuse(uri, "an endpoint of more than " + std::to_string(k_max_uri) + " characters");
+  }
+  if (std::any_of(uri.begin(), uri.end(), [](unsigned char c) { return std::iscntrl(c) != 0; })) {
+    refuse(uri, "control characters in an endpoint (write them as %XX)");
+  }
+  if (uri.starts_with("/dev/")) {
+    Endpoint endpoint;
+    endpoint.kind = EndpointKind::device;
+    endpoint.uri = uri;
+    endpoint.path = decode(uri, uri, "path");
+    return endpoint;
+  }
+  const std::size_t colon = uri.find(':');
+  const std::string_view scheme = uri.substr(0, colon);
+  if (colon == std::string_view::npos || scheme.find('/') != std::string_view::npos) {
+    refuse(uri, "not an endpoint; a file is written file:" + printable(uri));
+  }
+  const std::string_view rest = uri.substr(colon + 1);
+  if (scheme == "file") {
+    return parse_file(uri, rest);
+  }
+  if (contains(k_nbd_schemes, scheme)) {
+    return parse_nbd(uri, scheme, rest);
+  }
+  if (contains(k_planned_schemes, scheme)) {
+    refuse(uri, std::string(scheme) + ": endpoints cannot be opened by this version");
+  }
+  if (contains(k_reserved, scheme)) {
+    refuse(uri, "\"" + std::string(scheme) +
+                    "\" is a reserved word, not the NAME of a [platform NAME] section");
+  }
+  if (!is_name(scheme)) {
+    refuse(uri, "\"" + printable(scheme) + "\" cannot be the name of a platform");
+  }
+  return parse_platform(uri, scheme, rest);
+}
+
+std::string file_uri(std::string_view path) {
+  // A path that begins with two slashes would read as a host.
+  while (path.starts_with("//")) {
+    path.remove_prefix(1);
+  }
+  return "file:" + percent_encode(path, "/+,:=@");
+}
+
+std::string platform_uri(std::string_view name, std::string_view vm, std::string_view disk,
+                         std::string_view snapshot) {
+  std::string uri =
+      std::string(name) + ":" + percent_encode(vm, "+,:=") + "/" + percent_encode(disk, "+,:=");
+  if (!snapshot.empty()) {
+    uri += "@" + percent_encode(snapshot, "+,:=");
+  }
+  return uri;
+}
+
+}  // namespace hamal

@@ -1,0 +1,132 @@
+// The grammar of endpoints: what is accepted, what every refusal says.
+#include "hamal/block/endpoint.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "hamal/util/error.hpp"
+
+namespace hamal {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(Endpoint, FilesAreDecoded) {
+  EXPECT_EQ(parse_endpoint("file:disk.raw").path, "disk.raw");
+  EXPECT_EQ(parse_endpoint("file:/a%20b/c%25.raw").path, "/a b/c%.raw");
+  EXPECT_EQ(parse_endpoint("file:///a/b").path, "/a/b");
+  EXPECT_EQ(parse_endpoint("file:a?b#c").path, "a?b#c");
+  EXPECT_EQ(parse_endpoint("file:a").kind, EndpointKind::file);
+  EXPECT_EQ(parse_endpoint("file:a%20b").uri, "file:a%20b");
+}
+
+TEST(Endpoint, DevicesArePathsBelowDev) {
+  const Endpoint endpoint = parse_endpoint("/dev/mapper/vg-a%2Fb");
+  EXPECT_EQ(endpoint.kind, EndpointKind::device);
+  EXPECT_EQ(endpoint.path, "/dev/mapper/vg-a/b");
+}
+
+TEST(Endpoint, NbdUrisAreKept) {
+  for (const char* uri : {"nbd://host", "nbd://host:1234/export", "nbds://host/x?tls-psk-file=/k",
+                          "nbd+unix:///x?socket=/run/s",
+                          "nbds+unix:///?tls-verify-peer=false&socket=/s", "nbd://[::1]:10809/x"}) {
+    const Endpoint endpoint = parse_endpoint(uri);
+    EXPECT_EQ(endpoint.kind, EndpointKind::nbd) << uri;
+    EXPECT_EQ(endpoint.uri, uri);
+  }
+}
+
+TEST(Endpoint, PlatformDisksAreTakenApart) {
+  const Endpoint plain = parse_endpoint("lab:web01/vda");
+  EXPECT_EQ(plain.kind, EndpointKind::platform);
+  EXPECT_EQ(plain.platform, "lab");
+  EXPECT_EQ(plain.vm, "web01");
+  EXPECT_EQ(plain.disk, "vda");
+  EXPECT_EQ(plain.snapshot, "");
+  const Endpoint full = parse_endpoint("lab:web%2F01/a%40b@snap%201");
+  EXPECT_EQ(full.vm, "web/01");
+  EXPECT_EQ(full.disk, "a@b");
+  EXPECT_EQ(full.snapshot, "snap 1");
+}
+
+TEST(Endpoint, WhatIsBuiltIsParsed) {
+  std::mt19937 random(1);
+  const auto word = [&random] {
+    std::string text(random() % 12 + 1, 'x');
+    for (char& c : text) {
+      c = static_cast<char>(random() % 255 + 1);
+    }
+    return text;
+  };
+  for (int i = 0; i < 2000; ++i) {
+    const std::string vm = word();
+    const std::string disk = word();
+    const std::string snapshot = i % 2 == 0 ? "" : word();
+    const Endpoint endpoint = parse_endpoint(platform_uri("lab", vm, disk, snapshot));
+    EXPECT_EQ(endpoint.vm, vm);
+    EXPECT_EQ(endpoint.disk, disk);
+    EXPECT_EQ(endpoint.snapshot, snapshot);
+    const std::string path = "/" + word();
+    const std::string parsed = parse_endpoint(file_uri(path)).path;
+    EXPECT_EQ(parsed.substr(parsed.find_first_not_of('/') == std::string::npos
+                                ? 0
+                                : parsed.find_first_not_of('/')),
+              path.substr(path.find_first_not_of('/') == std::string::npos
+                              ? path.size() - parsed.size()
+                              : path.find_first_not_of('/')));
+  }
+}
+
+struct Bad {
+  const char* uri;
+  const char* says;
+};
+
+class EndpointRefusals : public ::testing::TestWithParam<Bad> {};
+
+TEST_P(EndpointRefusals, SayWhatIsWrongAndTheGrammar) {
+  try {
+    parse_endpoint(GetParam().uri);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), HasSubstr(GetParam().says));
+    EXPECT_THAT(error.what(), HasSubstr("an endpoint is file:PATH"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, EndpointRefusals,
+    ::testing::Values(
+        Bad{"", "an empty endpoint"}, Bad{"disk.raw", "a file is written file:disk.raw"},
+        Bad{"/srv/disk.raw", "a file is written file:/srv/disk.raw"},
+        Bad{"./a:b/c", "a file is written"}, Bad{"file:", "the path is missing"},
+        Bad{"file:%", "broken percent escape"}, Bad{"file:%zz", "broken percent escape"},
+        Bad{"file:a%00b", "broken percent escape"}, Bad{"file://host/x", "another host"},
+        Bad{"file:a\nb", "control characters"}, Bad{"nbd:host", "\"//\" is missing"},
+        Bad{"nbd://", "the host is missing"}, Bad{"nbd:///x", "the host is missing"},
+        Bad{"nbd+unix:///x", "the socket is missing"},
+        Bad{"nbd://host/%4", "a percent escape is broken"},
+        Bad{"rbd:pool/image", "cannot be opened by this version"},
+        Bad{"s3://bucket/x", "cannot be opened by this version"},
+        Bad{"dir:/x", "cannot be opened by this version"}, Bad{"vmware:vm/disk", "reserved word"},
+        Bad{"qemu:vm/disk", "reserved word"}, Bad{"nbd+vsock://1", "reserved word"},
+        Bad{"lab:vm", "\"/DISK\" is missing"}, Bad{"lab:/disk", "the vm is missing"},
+        Bad{"lab:vm/", "the disk is missing"}, Bad{"lab:vm/disk@", "the snapshot is missing"},
+        Bad{"lab:a/b/c", "more than one \"/\""},
+        Bad{"la b:vm/disk", "cannot be the name of a platform"},
+        Bad{":vm/disk", "cannot be the name of a platform"}));
+
+TEST(Endpoint, AnAbsurdLengthIsRefusedBriefly) {
+  try {
+    parse_endpoint("file:" + std::string(100000, 'a'));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_LT(std::string(error.what()).size(), 1000U);
+  }
+}
+
+}  // namespace
+}  // namespace hamal
