@@ -1,0 +1,56 @@
+// Where a disk is written. One implementation per kind; all of them in place (a repository target
+// comes with repository/).
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "hamal/block/block_reader.hpp"
+#include "hamal/block/block_writer.hpp"
+#include "hamal/block/endpoint.hpp"
+
+namespace hamal {
+
+enum class Resize { refuse, allow };
+enum class Force { no, yes };
+
+struct TargetOptions {
+  Resize resize = Resize::refuse;
+  /// Overrides the refusals that protect a device that looks used (rule 10), never those of one in
+  /// use.
+  Force force = Force::no;
+  /// A checkpoint of this target exists: a signature on the device is then expected.
+  bool known = false;
+};
+
+/// Thread-safe as its writer. Not copyable.
+class Target {
+ public:
+  virtual ~Target() = default;
+  /// Identity, the same whatever the URI, and before the target exists: "file:REALPATH",
+  /// "device:SERIAL…", "nbd:…". Key of checkpoints and locks. Hard links differ in it; the lock on
+  /// the open file keeps their runs apart.
+  virtual const std::string& canonical() const noexcept = 0;
+  /// True when this run created it: it holds nothing, unwritten ranges read as zeros.
+  virtual bool created() const noexcept = 0;
+  virtual BlockWriter& writer() noexcept = 0;
+  /// Reads the same bytes back (after flush()); for comparing and for the disk flag.
+  virtual std::unique_ptr<BlockReader> open_reader() = 0;
+};
+
+/// The identity without opening for writing, and before the target exists (a file: its canonical
+/// path).
+std::string canonical_target(const Endpoint& endpoint);
+
+/// Opens or creates the target for a disk of `size` bytes. Throws wrong_target (exit 6) when it is
+/// of another size (and Resize::refuse) or in use; nothing has been written then.
+std::unique_ptr<Target> open_target(const Endpoint& endpoint, std::uint64_t size,
+                                    const TargetOptions& options);
+
+/// Replaces {vm} {vm_id} {disk} {index} in a target pattern; parts are made safe for a file name
+/// ("/" and control characters become "_"). Throws Error(usage) for an unknown {word}.
+std::string expand_target_pattern(const std::string& pattern, const std::string& vm,
+                                  const std::string& vm_id, const std::string& disk,
+                                  std::size_t index);
+
+}  // namespace hamal
