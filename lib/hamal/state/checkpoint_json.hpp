@@ -1,0 +1,16 @@
+// A checkpoint as JSON: what `hamal-sync checkpoint show --json` prints and `hamal-cbt-read
+// --checkpoint` takes.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "hamal/state/state.hpp"
+
+namespace hamal {
+
+/// One line, newline-terminated: format "hamal-checkpoint", version 1.
+std::string to_json(const Checkpoint& checkpoint);
+/// Throws Error(usage) that names the field. `name` is where the text came from.
+Checkpoint parse_checkpoint(std::string_view json, const std::string& name);
+
+}  // namespace hamal

@@ -1,0 +1,27 @@
+// The tables, version by version.
+#pragma once
+
+namespace hamal {
+
+/// Raised with every change of the tables; an older database is migrated, a newer one refused.
+inline constexpr int k_schema_version = 1;
+
+inline constexpr const char* k_schema[] = {
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    R"(CREATE TABLE checkpoints (
+         platform TEXT NOT NULL, vm_id TEXT NOT NULL, disk_id TEXT NOT NULL, target TEXT NOT NULL,
+         vm_name TEXT NOT NULL, change_id TEXT NOT NULL, snapshot_id TEXT NOT NULL,
+         generation BIGINT NOT NULL, size BIGINT NOT NULL, committed TEXT NOT NULL,
+         target_uri TEXT NOT NULL, PRIMARY KEY (platform, vm_id, disk_id, target)))",
+    R"(CREATE TABLE in_progress (
+         platform TEXT NOT NULL, vm_id TEXT NOT NULL, disk_id TEXT NOT NULL, target TEXT NOT NULL,
+         mode TEXT NOT NULL, base_change_id TEXT NOT NULL, change_id TEXT NOT NULL,
+         snapshot_id TEXT NOT NULL, plan_path TEXT NOT NULL, started TEXT NOT NULL,
+         PRIMARY KEY (platform, vm_id, disk_id, target)))",
+    R"(CREATE TABLE snapshots (
+         platform TEXT NOT NULL, snapshot_id TEXT NOT NULL, vm_id TEXT NOT NULL,
+         state TEXT NOT NULL, created TEXT NOT NULL, document TEXT NOT NULL,
+         PRIMARY KEY (platform, snapshot_id)))",
+};
+
+}  // namespace hamal

@@ -1,0 +1,340 @@
+// State over SOCI. The SQL is the common part of SQLite's and PostgreSQL's.
+#include <fcntl.h>
+#include <soci/soci.h>
+#include <soci/sqlite3/soci-sqlite3.h>
+#include <sys/file.h>
+
+#include <filesystem>
+#include <functional>
+
+#include "hamal/state/schema.hpp"
+#include "hamal/state/state.hpp"
+#include "hamal/util/error.hpp"
+#include "hamal/util/file.hpp"
+#include "hamal/util/random_id.hpp"
+
+namespace hamal {
+namespace {
+
+// How long a statement waits for another process's transaction, seconds: ours take milliseconds.
+constexpr int k_busy_seconds = 30;
+
+constexpr const char* k_select_checkpoints =
+    "SELECT platform, vm_id, disk_id, target, vm_name, change_id, snapshot_id, generation, size, "
+    "committed, target_uri FROM checkpoints";
+constexpr const char* k_select_marks =
+    "SELECT platform, vm_id, disk_id, target, mode, base_change_id, change_id, snapshot_id, "
+    "plan_path, started FROM in_progress";
+
+Error sqlite_error(const soci::sqlite3_soci_error& error, const std::string& path) {
+  const auto code = error.result() & 0xff;  // NOLINT: the primary code of an extended one
+  switch (code) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return {ErrorKind::failed, "the state database is locked by another process", path,
+              "it was busy for " + std::to_string(k_busy_seconds) + " s; try again",
+              Transience::transient};
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return {ErrorKind::failed, "the state database is damaged", path,
+              "restore it from a backup, or move it away: every disk is then copied in full"};
+    case SQLITE_FULL:
+      return {ErrorKind::failed, "no space left for the state database", path,
+              "free space there, then run again"};
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+      return {ErrorKind::failed,
+              std::string("the state database cannot be written: ") + error.what(), path,
+              "check owner and mode, and the user this runs as"};
+    default:
+      return {ErrorKind::failed, std::string("state database: ") + error.what(), path};
+  }
+}
+
+class SqlState final : public State {
+ public:
+  explicit SqlState(std::string path) : m_path(std::move(path)) {
+    // SQLite creates files by the umask; its journals inherit the mode of the database.
+    open_file(m_path, O_RDWR | O_CREAT, 0600);
+    // Switching a new database to WAL ignores the busy timeout: the tools of a first pipe open it
+    // at once.
+    const UniqueFd opening = open_file(m_path + ".lock", O_RDWR | O_CREAT, 0600);
+    ::flock(opening.get(), LOCK_EX);
+    guarded([&] {
+      m_sql.open(soci::sqlite3, "db=\"" + m_path + "\" timeout=" + std::to_string(k_busy_seconds));
+      // One flush per transaction instead of three; FULL flushes it before the commit returns.
+      m_sql << "PRAGMA journal_mode = WAL";
+      m_sql << "PRAGMA synchronous = FULL";
+      migrate();
+    });
+  }
+
+  std::string installation_id() override {
+    std::string id;
+    in_transaction([&] {
+      m_sql << "SELECT value FROM meta WHERE key = 'installation_id'", soci::into(id);
+      if (!m_sql.got_data()) {
+        id = random_uuid();
+        m_sql << "INSERT INTO meta (key, value) VALUES ('installation_id', :id)", soci::use(id);
+      }
+    });
+    return id;
+  }
+
+  std::optional<Checkpoint> find_checkpoint(const DiskIdentity& identity) override {
+    std::optional<Checkpoint> found;
+    guarded([&] { found = select_checkpoint(identity); });
+    return found;
+  }
+
+  std::vector<Checkpoint> list_checkpoints() override {
+    std::vector<Checkpoint> all;
+    guarded([&] {
+      const soci::rowset<soci::row> rows =
+          (m_sql.prepare << std::string(k_select_checkpoints) +
+                                " ORDER BY platform, vm_name, disk_id, target");
+      for (const auto& row : rows) {
+        all.push_back(checkpoint_of(row));
+      }
+    });
+    return all;
+  }
+
+  void commit_checkpoint(const Checkpoint& c) override {
+    in_transaction([&] {
+      const auto stored = select_checkpoint(c.identity);
+      const std::uint64_t before = stored ? stored->generation : 0;
+      if (c.generation != before + 1) {
+        throw Error(ErrorKind::busy,
+                    "another run committed generation " + std::to_string(before) +
+                        " while this one made " + std::to_string(c.generation),
+                    c.identity.target, "run it again");
+      }
+      erase("checkpoints", c.identity);
+      const auto generation = static_cast<long long>(c.generation);
+      const auto size = static_cast<long long>(c.size);
+      m_sql << "INSERT INTO checkpoints (platform, vm_id, disk_id, target, vm_name, change_id, "
+               "snapshot_id, generation, size, committed, target_uri) VALUES "
+               "(:p, :v, :d, :t, :n, :c, :s, :g, :z, :w, :u)",
+          soci::use(c.identity.platform), soci::use(c.identity.vm_id),
+          soci::use(c.identity.disk_id), soci::use(c.identity.target), soci::use(c.vm_name),
+          soci::use(c.change_id), soci::use(c.snapshot_id), soci::use(generation), soci::use(size),
+          soci::use(c.committed), soci::use(c.target_uri);
+      erase("in_progress", c.identity);
+    });
+  }
+
+  bool forget_checkpoint(const DiskIdentity& identity) override {
+    bool found = false;
+    in_transaction(
+        [&] { found = erase("checkpoints", identity) + erase("in_progress", identity) > 0; });
+    return found;
+  }
+
+  std::optional<InProgress> find_in_progress(const DiskIdentity& i) override {
+    std::optional<InProgress> found;
+    guarded([&] {
+      soci::row row;
+      m_sql << std::string(k_select_marks) +
+                   " WHERE platform = :p AND vm_id = :v AND disk_id = :d AND target = :t",
+          soci::use(i.platform), soci::use(i.vm_id), soci::use(i.disk_id), soci::use(i.target),
+          soci::into(row);
+      if (m_sql.got_data()) {
+        found = mark_of(row);
+      }
+    });
+    return found;
+  }
+
+  std::vector<InProgress> list_in_progress() override {
+    std::vector<InProgress> all;
+    guarded([&] {
+      const soci::rowset<soci::row> rows = (m_sql.prepare << k_select_marks);
+      for (const auto& row : rows) {
+        all.push_back(mark_of(row));
+      }
+    });
+    return all;
+  }
+
+  void mark_in_progress(const InProgress& m) override {
+    in_transaction([&] {
+      erase("in_progress", m.identity);
+      erase_others("checkpoints", m.identity);
+      erase_others("in_progress", m.identity);
+      const std::string mode = to_string(m.mode);
+      m_sql << "INSERT INTO in_progress (platform, vm_id, disk_id, target, mode, base_change_id, "
+               "change_id, snapshot_id, plan_path, started) VALUES "
+               "(:p, :v, :d, :t, :m, :b, :c, :s, :l, :w)",
+          soci::use(m.identity.platform), soci::use(m.identity.vm_id),
+          soci::use(m.identity.disk_id), soci::use(m.identity.target), soci::use(mode),
+          soci::use(m.base_change_id), soci::use(m.change_id), soci::use(m.snapshot_id),
+          soci::use(m.plan_path), soci::use(m.started);
+    });
+  }
+
+  void put_snapshot(const SnapshotRecord& r) override {
+    in_transaction([&] {
+      m_sql << "DELETE FROM snapshots WHERE platform = :p AND snapshot_id = :s",
+          soci::use(r.platform), soci::use(r.snapshot_id);
+      m_sql << "INSERT INTO snapshots (platform, snapshot_id, vm_id, state, created, document) "
+               "VALUES (:p, :s, :v, :t, :c, :d)",
+          soci::use(r.platform), soci::use(r.snapshot_id), soci::use(r.vm_id), soci::use(r.state),
+          soci::use(r.created), soci::use(r.document);
+    });
+  }
+
+  void remove_snapshot(const std::string& platform, const std::string& snapshot_id) override {
+    in_transaction([&] {
+      m_sql << "DELETE FROM snapshots WHERE platform = :p AND snapshot_id = :s",
+          soci::use(platform), soci::use(snapshot_id);
+    });
+  }
+
+  std::vector<SnapshotRecord> list_snapshots() override {
+    std::vector<SnapshotRecord> all;
+    guarded([&] {
+      const soci::rowset<soci::row> rows =
+          (m_sql.prepare << "SELECT platform, snapshot_id, vm_id, state, created, document "
+                            "FROM snapshots ORDER BY created");
+      for (const auto& row : rows) {
+        all.push_back({row.get<std::string>(0), row.get<std::string>(2), row.get<std::string>(1),
+                       row.get<std::string>(3), row.get<std::string>(4), row.get<std::string>(5)});
+      }
+    });
+    return all;
+  }
+
+ private:
+  void migrate() {
+    in_transaction([&] {
+      int tables = 0;
+      m_sql << "SELECT count(*) FROM sqlite_master WHERE name = 'meta'", soci::into(tables);
+      if (tables == 0) {
+        for (const char* statement : k_schema) {
+          m_sql << statement;
+        }
+        const std::string version = std::to_string(k_schema_version);
+        m_sql << "INSERT INTO meta (key, value) VALUES ('schema_version', :v)", soci::use(version);
+        return;
+      }
+      std::string version;
+      m_sql << "SELECT value FROM meta WHERE key = 'schema_version'", soci::into(version);
+      if (version != std::to_string(k_schema_version)) {
+        throw Error(ErrorKind::failed,
+                    "the state database has schema " + version + ", this hamal knows " +
+                        std::to_string(k_schema_version),
+                    m_path, "it was written by another version: update hamal");
+      }
+    });
+  }
+
+  std::optional<Checkpoint> select_checkpoint(const DiskIdentity& i) {
+    soci::row row;
+    m_sql << std::string(k_select_checkpoints) +
+                 " WHERE platform = :p AND vm_id = :v AND disk_id = :d AND target = :t",
+        soci::use(i.platform), soci::use(i.vm_id), soci::use(i.disk_id), soci::use(i.target),
+        soci::into(row);
+    if (!m_sql.got_data()) {
+      return std::nullopt;
+    }
+    return checkpoint_of(row);
+  }
+
+  static Checkpoint checkpoint_of(const soci::row& row) {
+    Checkpoint c;
+    c.identity = {row.get<std::string>(0), row.get<std::string>(1), row.get<std::string>(2),
+                  row.get<std::string>(3)};
+    c.vm_name = row.get<std::string>(4);
+    c.change_id = row.get<std::string>(5);
+    c.snapshot_id = row.get<std::string>(6);
+    c.generation = static_cast<std::uint64_t>(row.get<long long>(7));
+    c.size = static_cast<std::uint64_t>(row.get<long long>(8));
+    c.committed = row.get<std::string>(9);
+    c.target_uri = row.get<std::string>(10);
+    return c;
+  }
+
+  static InProgress mark_of(const soci::row& row) {
+    InProgress m;
+    m.identity = {row.get<std::string>(0), row.get<std::string>(1), row.get<std::string>(2),
+                  row.get<std::string>(3)};
+    m.mode = row.get<std::string>(4) == "incremental" ? SyncMode::incremental : SyncMode::full;
+    m.base_change_id = row.get<std::string>(5);
+    m.change_id = row.get<std::string>(6);
+    m.snapshot_id = row.get<std::string>(7);
+    m.plan_path = row.get<std::string>(8);
+    m.started = row.get<std::string>(9);
+    return m;
+  }
+
+  long long erase(const std::string& table, const DiskIdentity& i) {
+    soci::statement statement =
+        (m_sql.prepare
+             << "DELETE FROM " + table +
+                    " WHERE platform = :p AND vm_id = :v AND disk_id = :d AND target = :t",
+         soci::use(i.platform), soci::use(i.vm_id), soci::use(i.disk_id), soci::use(i.target));
+    statement.execute(true);
+    return statement.get_affected_rows();
+  }
+
+  void erase_others(const std::string& table, const DiskIdentity& i) {
+    m_sql << "DELETE FROM " + table +
+                 " WHERE target = :t AND NOT (platform = :p AND vm_id = :v AND disk_id = :d)",
+        soci::use(i.target), soci::use(i.platform), soci::use(i.vm_id), soci::use(i.disk_id);
+  }
+
+  void guarded(const std::function<void()>& body) const {
+    try {
+      body();
+    } catch (const soci::sqlite3_soci_error& error) {
+      throw sqlite_error(error, m_path);
+    } catch (const soci::soci_error& error) {
+      throw Error(ErrorKind::failed, std::string("state database: ") + error.what(), m_path);
+    } catch (const std::bad_cast&) {
+      throw Error(ErrorKind::failed, "the state database holds a value of an unexpected type",
+                  m_path, "it was changed by something else; restore it from a backup");
+    }
+  }
+
+  // IMMEDIATE takes the write lock first: two processes that read and then write wait for each
+  // other instead of failing half-way.
+  void in_transaction(const std::function<void()>& body) {
+    guarded([&] {
+      m_sql << "BEGIN IMMEDIATE";
+      try {
+        body();
+        m_sql << "COMMIT";
+      } catch (...) {
+        try {
+          m_sql << "ROLLBACK";
+        } catch (const soci::soci_error&) {  // the first error is the one to report
+        }
+        throw;
+      }
+    });
+  }
+
+  std::string m_path;
+  soci::session m_sql;
+};
+
+}  // namespace
+
+std::unique_ptr<State> open_state(const std::string& connection) {
+  static const std::string k_scheme = "sqlite://";
+  if (!connection.starts_with(k_scheme)) {
+    throw Error(ErrorKind::usage, "this version knows sqlite:///PATH only", connection,
+                "set [database] connection");
+  }
+  const std::filesystem::path path = connection.substr(k_scheme.size());
+  if (!path.is_absolute() || path.string().find('"') != std::string::npos) {
+    throw Error(ErrorKind::usage, "not an absolute path", connection,
+                "write sqlite:///var/lib/hamal/hamal.db");
+  }
+  make_private_directories(path.parent_path());
+  return std::make_unique<SqlState>(path.string());
+}
+
+}  // namespace hamal

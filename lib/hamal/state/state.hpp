@@ -1,0 +1,86 @@
+// What we durably know: checkpoints, snapshots of ours, this installation's id (hamal(7), STATE).
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hamal/stream/stream_header.hpp"
+
+namespace hamal {
+
+/// The key of everything that is known of a disk on a target.
+struct DiskIdentity {
+  std::string platform;  ///< NAME
+  std::string vm_id;
+  std::string disk_id;
+  std::string target;  ///< canonical
+  friend bool operator==(const DiskIdentity&, const DiskIdentity&) = default;
+};
+
+/// What is durably on the target.
+struct Checkpoint {
+  DiskIdentity identity;
+  std::string vm_name;
+  std::string change_id;  ///< empty: the next run is a full
+  std::string snapshot_id;
+  std::uint64_t generation = 0;
+  std::uint64_t size = 0;  ///< bytes
+  std::string committed;   ///< RFC 3339
+  std::string target_uri;  ///< as the operator wrote it
+};
+
+/// A run that has begun to change a target in place and has not committed (rule 2).
+struct InProgress {
+  DiskIdentity identity;
+  SyncMode mode = SyncMode::full;
+  std::string base_change_id;
+  std::string change_id;
+  std::string snapshot_id;
+  std::string plan_path;  ///< the planned delta, spooled
+  std::string started;    ///< RFC 3339
+};
+
+struct SnapshotRecord {
+  std::string platform;
+  std::string vm_id;
+  std::string snapshot_id;
+  std::string state;     ///< intended, created
+  std::string created;   ///< RFC 3339
+  std::string document;  ///< JSON, once created
+};
+
+/// One open database. Every call is one transaction, durable on return. Not thread-safe; several
+/// processes may work on one database. Errors: hamal::Error; a database locked too long is
+/// transient, a corrupt one says so.
+class State {
+ public:
+  virtual ~State() = default;
+  /// Random, made once: the mark on what we create is its first 8 hexadecimal digits.
+  virtual std::string installation_id() = 0;
+
+  virtual std::optional<Checkpoint> find_checkpoint(const DiskIdentity& identity) = 0;
+  virtual std::vector<Checkpoint> list_checkpoints() = 0;
+  /// Inserts or replaces, removes the in-progress mark: one transaction. The generation must be one
+  /// more than the stored one.
+  virtual void commit_checkpoint(const Checkpoint& checkpoint) = 0;
+  /// True when there was one (or a mark).
+  virtual bool forget_checkpoint(const DiskIdentity& identity) = 0;
+
+  virtual std::optional<InProgress> find_in_progress(const DiskIdentity& identity) = 0;
+  virtual std::vector<InProgress> list_in_progress() = 0;
+  /// The target is this disk's from here on: what was known of other disks there is forgotten.
+  virtual void mark_in_progress(const InProgress& mark) = 0;
+
+  virtual void put_snapshot(const SnapshotRecord& record) = 0;
+  virtual void remove_snapshot(const std::string& platform, const std::string& snapshot_id) = 0;
+  virtual std::vector<SnapshotRecord> list_snapshots() = 0;
+};
+
+/// Opens or creates the database; directories 0700, file 0600. `connection` is [database]
+/// connection: sqlite:///PATH. Throws Error(usage) for another scheme, Error(failed) for a database
+/// of a newer version or a corrupt one.
+std::unique_ptr<State> open_state(const std::string& connection);
+
+}  // namespace hamal
