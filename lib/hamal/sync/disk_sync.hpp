@@ -1,0 +1,67 @@
+// One disk of a run: decide, open, copy, commit. The order of the steps is what design rules 1, 2
+// and 7 are made of.
+#pragma once
+#include <memory>
+#include <mutex>
+
+#include "hamal/extent/spool.hpp"
+#include "hamal/sync/sync_run.hpp"
+
+namespace hamal {
+
+/// Used by one thread at a time. The state is shared by the disks of a run: `state_mutex` guards
+/// it.
+class DiskSync {
+ public:
+  DiskSync(const StreamHeader& header, PlannedDisk& planned, const Endpoint& target,
+           const SyncOptions& options, const SyncContext& context, std::mutex& state_mutex);
+  ~DiskSync();
+
+  /// Locks the target and decides whether the plan may be applied. Changes nothing.
+  void decide();
+  /// Refuses a source that is not the planned disk: asked before open_target(), whose mark would
+  /// cost the next run its base.
+  void check_source(const BlockReader& source) const;
+  /// Opens the target and records the in-progress mark. Nothing of the target's content has changed
+  /// when it throws.
+  void open_target();
+  /// Copies the plan from a reader. `memory` is the bytes of buffers for this disk.
+  void copy(BlockReader& source, std::uint64_t memory);
+  /// The target opened by open_target(), and what a blank or in-place full needs: for callers that
+  /// bring the data themselves.
+  Target& target() { return *m_target; }
+  Blank blank() const;
+  /// The spooled plan, from its start.
+  ExtentSourcePtr plan() const { return m_spool->extents(); }
+  /// In a full onto a target that held something, zeros are written wherever the plan has nothing
+  /// (rule 5).
+  bool must_fill_gaps() const;
+  /// Flush, verify, checkpoint: in that order (rules 1 and 7).
+  void commit(const std::function<void(const StreamDisk&)>& verify);
+
+  /// Records why this disk did not commit: its status and error in the result, and the log.
+  void fail(const std::exception_ptr& error);
+
+  DiskResult& result() { return m_result; }
+  const PlannedDisk& planned() const { return m_planned; }
+  std::string object() const { return m_header.vm_name + "/" + m_planned.disk.id; }
+
+ private:
+  DiskIdentity identity() const;
+  /// Refuses a target with the checkpoint of another disk, unless forced.
+  void require_own_target();
+
+  const StreamHeader& m_header;
+  PlannedDisk& m_planned;
+  const Endpoint& m_endpoint;
+  const SyncOptions& m_options;
+  const SyncContext& m_context;
+  std::mutex& m_state_mutex;
+  std::unique_ptr<FileLock> m_lock;
+  std::optional<InProgress> m_mark;  // what an interrupted run left
+  std::unique_ptr<Spool> m_spool;
+  std::unique_ptr<Target> m_target;
+  DiskResult m_result;
+};
+
+}  // namespace hamal

@@ -1,0 +1,118 @@
+#include "hamal/sync/plan.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <system_error>
+
+#include "hamal/util/file.hpp"
+#include "hamal/util/random_id.hpp"
+
+namespace hamal {
+namespace {
+
+constexpr const char* k_suffix = ".plan";
+
+// The spools of all disks of one stream, which may interleave.
+class PlanCollector {
+ public:
+  PlanCollector(const std::filesystem::path& directory, const StreamHeader& header) {
+    make_private_directories(directory);
+    for (const auto& disk : header.disks) {
+      const auto path = directory / (random_hex(16) + k_suffix);
+      m_disks.push_back({disk, {}, PlanFile(path)});
+      m_writers.push_back(std::make_unique<SpoolWriter>(path, disk.size));
+    }
+  }
+
+  void append(std::size_t disk, std::span<const Extent> extents) {
+    m_writers.at(disk)->append(extents);
+  }
+
+  std::vector<PlannedDisk> finish() {
+    for (std::size_t i = 0; i < m_disks.size(); ++i) {
+      m_disks[i].totals = m_writers[i]->finish();
+    }
+    return std::move(m_disks);
+  }
+
+ private:
+  // Before the writers: a writer that is not finished removes its temporary first.
+  std::vector<PlannedDisk> m_disks;
+  std::vector<std::unique_ptr<SpoolWriter>> m_writers;
+};
+
+}  // namespace
+
+PlanFile::~PlanFile() {
+  if (!m_path.empty()) {
+    ::unlink(m_path.c_str());
+  }
+}
+
+PlanFile& PlanFile::operator=(PlanFile&& other) noexcept {
+  std::swap(m_path, other.m_path);
+  return *this;
+}
+
+std::vector<PlannedDisk> collect_plans(ExtentStreamReader& stream,
+                                       const std::filesystem::path& directory,
+                                       const CancelToken& cancel) {
+  PlanCollector collector(directory, stream.header());
+  std::size_t disk = 0;
+  std::vector<Extent> window;
+  while (stream.next(disk, window)) {
+    cancel.check();
+    collector.append(disk, window);
+  }
+  return collector.finish();
+}
+
+std::vector<PlannedDisk> collect_plans(std::vector<DiskChanges>& changes,
+                                       const std::filesystem::path& directory,
+                                       const CancelToken& cancel) {
+  StreamHeader header;
+  for (const auto& change : changes) {
+    header.disks.push_back(change.header);
+  }
+  PlanCollector collector(directory, header);
+  std::vector<Extent> window;
+  for (std::size_t disk = 0; disk < changes.size(); ++disk) {
+    while (changes[disk].extents->next(window)) {
+      cancel.check();
+      collector.append(disk, window);
+    }
+    changes[disk].extents.reset();  // ends what it held open at the platform
+  }
+  return collector.finish();
+}
+
+std::vector<PlannedDisk> collect_plans(DataStreamReader& stream,
+                                       const std::filesystem::path& directory,
+                                       const CancelToken& cancel, StreamRecord& first) {
+  PlanCollector collector(directory, stream.header());
+  for (first = stream.next(); const auto* plan = std::get_if<PlanRecord>(&first);
+       first = stream.next()) {
+    cancel.check();
+    collector.append(plan->disk, plan->extents);
+  }
+  return collector.finish();
+}
+
+void remove_stale_plans(const std::filesystem::path& directory,
+                        const std::vector<std::filesystem::path>& named) {
+  using std::filesystem::file_time_type;
+  std::error_code error;  // tidying up never fails a run
+  const auto old = file_time_type::clock::now() - std::chrono::hours(24);
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    const bool is_named = std::find(named.begin(), named.end(), entry.path()) != named.end();
+    if (!is_named && entry.path().extension() == k_suffix &&
+        std::filesystem::last_write_time(entry.path(), error) < old && !error) {
+      std::filesystem::remove(entry.path(), error);
+    }
+  }
+}
+
+}  // namespace hamal

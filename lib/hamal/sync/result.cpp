@@ -1,0 +1,157 @@
+#include "hamal/sync/result.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "hamal/util/units.hpp"
+
+namespace hamal {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double seconds(std::uint64_t milliseconds) {
+  return static_cast<double>(milliseconds) / 1000.0;
+}
+
+std::uint64_t per_second(std::uint64_t bytes, std::uint64_t milliseconds) {
+  return milliseconds == 0 ? bytes * 1000 : bytes * 1000 / milliseconds;
+}
+
+std::uint64_t moved(const DiskResult& disk) {
+  return disk.copied.written_bytes + disk.copied.zeroed_bytes;
+}
+
+// Where the workers' time went. Both are sums over workers, so only their proportion means
+// anything.
+const char* bound_by(const CopyStats& stats) {
+  if (stats.source_ms + stats.target_ms < 10) {
+    return "nothing";
+  }
+  return stats.source_ms >= stats.target_ms ? "source" : "target";
+}
+
+Json checkpoint_json(const std::optional<Checkpoint>& checkpoint) {
+  if (!checkpoint) {
+    return nullptr;
+  }
+  return {{"change_id", checkpoint->change_id},
+          {"snapshot_id", checkpoint->snapshot_id},
+          {"generation", checkpoint->generation},
+          {"size", checkpoint->size},
+          {"committed", checkpoint->committed}};
+}
+
+Json disk_json(const DiskResult& disk) {
+  return {
+      {"disk", disk.disk},
+      {"label", disk.label},
+      {"target", disk.target_uri},
+      {"target_identity", disk.target},
+      {"target_created", disk.target_created},
+      {"size", disk.size},
+      {"mode", to_string(disk.mode)},
+      {"reason", disk.reason},
+      {"status", static_cast<int>(disk.status)},
+      {"error", disk.error.empty() ? Json(nullptr) : Json(disk.error)},
+      {"asked",
+       {{"extents", disk.planned.extents},
+        {"data_bytes", disk.planned.data_bytes},
+        {"zero_bytes", disk.planned.zero_bytes}}},
+      {"read_bytes", disk.copied.read_bytes},
+      {"read_requests", disk.copied.read_requests},
+      {"written_bytes", disk.copied.written_bytes},
+      {"zeroed_bytes", disk.copied.zeroed_bytes},
+      {"skipped_bytes", disk.copied.skipped_bytes},
+      {"workers", disk.copied.workers},
+      {"seconds", seconds(disk.total_ms)},
+      {"copy_seconds", seconds(disk.copy_ms)},
+      {"flush_seconds", seconds(disk.flush_ms)},
+      {"bytes_per_second", per_second(disk.copied.read_bytes, disk.copy_ms)},
+      {"waited",
+       {{"source_seconds", seconds(disk.copied.source_ms)},
+        {"target_seconds", seconds(disk.copied.target_ms)}}},
+      {"bound_by", bound_by(disk.copied)},
+      {"checkpoint",
+       {{"before", checkpoint_json(disk.before)}, {"after", checkpoint_json(disk.after)}}},
+  };
+}
+
+}  // namespace
+
+ExitStatus SyncResult::status() const {
+  const auto stopped = std::find_if(disks.begin(), disks.end(), [](const DiskResult& disk) {
+    return disk.status == ExitStatus::interrupted || disk.status == ExitStatus::terminated;
+  });
+  if (stopped != disks.end()) {
+    return stopped->status;
+  }
+  const auto failed = std::find_if(disks.begin(), disks.end(), [](const DiskResult& disk) {
+    return disk.status != ExitStatus::done;
+  });
+  if (failed == disks.end()) {
+    return ExitStatus::done;
+  }
+  const bool some = std::any_of(disks.begin(), disks.end(), [](const DiskResult& disk) {
+    return disk.status == ExitStatus::done;
+  });
+  return some ? ExitStatus::partial : failed->status;
+}
+
+std::string to_json(const SyncResult& result) {
+  Json disks = Json::array();
+  for (const auto& disk : result.disks) {
+    disks.push_back(disk_json(disk));
+  }
+  const Json object = {
+      {"format", "hamal-sync-result"},
+      {"version", 1},
+      {"run_id", result.run_id},
+      {"platform", result.platform},
+      {"vm_id", result.vm_id},
+      {"vm_name", result.vm_name},
+      {"snapshot_id", result.snapshot_id},
+      {"dry_run", result.dry_run},
+      {"status", static_cast<int>(result.status())},
+      {"seconds", seconds(result.total_ms)},
+      {"disks", disks},
+  };
+  return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string to_text(const SyncResult& result) {
+  std::string text;
+  for (const auto& disk : result.disks) {
+    text += fmt::format("{}/{} -> {}: ", result.vm_name, disk.disk, disk.target_uri);
+    if (disk.status != ExitStatus::done) {
+      text += fmt::format("FAILED (status {})\n  {}\n", static_cast<int>(disk.status), disk.error);
+      continue;
+    }
+    text += fmt::format("{} ({})\n", to_string(disk.mode), disk.reason);
+    if (result.dry_run) {
+      text += fmt::format("  would copy {} in {} extents, and zero {}\n",
+                          format_size(disk.planned.data_bytes), disk.planned.extents,
+                          format_size(disk.planned.zero_bytes));
+      continue;
+    }
+    text += fmt::format("  asked {} extents: {} data, {} zero, of a disk of {}\n",
+                        disk.planned.extents, format_size(disk.planned.data_bytes),
+                        format_size(disk.planned.zero_bytes), format_size(disk.size));
+    text += fmt::format(
+        "  read {}, wrote {}, zeroed {} in {:.2f} s ({}/s; flush {:.2f} s; bound by: {})\n",
+        format_size(disk.copied.read_bytes), format_size(disk.copied.written_bytes),
+        format_size(disk.copied.zeroed_bytes), seconds(disk.total_ms),
+        format_size(per_second(moved(disk), disk.copy_ms)), seconds(disk.flush_ms),
+        bound_by(disk.copied));
+    if (disk.after) {
+      text += fmt::format("  checkpoint: generation {}{}\n", disk.after->generation,
+                          disk.after->change_id.empty() ? " (no change tracking: next run is full)"
+                                                        : ", " + disk.after->change_id);
+    }
+  }
+  return text;
+}
+
+}  // namespace hamal

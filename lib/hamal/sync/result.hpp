@@ -1,0 +1,56 @@
+// What a run did, per disk: the decision trace (hamal-sync(1), RESULT).
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hamal/extent/spool.hpp"
+#include "hamal/state/state.hpp"
+#include "hamal/stream/stream_header.hpp"
+#include "hamal/sync/copy.hpp"
+#include "hamal/util/error.hpp"
+
+namespace hamal {
+
+struct DiskResult {
+  std::string disk;
+  std::string label;
+  std::string target_uri;
+  std::string target;  ///< canonical identity
+  std::uint64_t size = 0;
+  SyncMode mode = SyncMode::full;
+  std::string reason;
+  ExitStatus status = ExitStatus::failed;
+  std::string error;  ///< empty when committed
+  bool target_created = false;
+  ExtentTotals planned;  ///< what the platform said
+  CopyStats copied;
+  std::uint64_t total_ms = 0;
+  std::uint64_t copy_ms = 0;
+  std::uint64_t flush_ms = 0;
+  std::optional<Checkpoint> before;
+  std::optional<Checkpoint>
+      after;  ///< the committed one; absent when the run failed or was a dry run
+};
+
+struct SyncResult {
+  std::string run_id;
+  std::string platform;
+  std::string vm_id;
+  std::string vm_name;
+  std::string snapshot_id;
+  bool dry_run = false;
+  std::uint64_t total_ms = 0;
+  std::vector<DiskResult> disks;
+
+  /// 0 when all committed; 3 when some did; the first failed disk's own when none; 130 or 143 when
+  /// stopped.
+  ExitStatus status() const;
+};
+
+/// One line of JSON, newline-terminated.
+std::string to_json(const SyncResult& result);
+/// For people: one paragraph per disk.
+std::string to_text(const SyncResult& result);
+
+}  // namespace hamal

@@ -1,0 +1,218 @@
+#include "hamal/sync/sync_run.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "hamal/sync/apply_records.hpp"
+#include "hamal/sync/disk_sync.hpp"
+
+namespace hamal {
+namespace {
+
+void require_distinct_targets(const std::vector<Endpoint>& targets) {
+  std::set<std::string> seen;
+  for (const auto& target : targets) {
+    if (!seen.insert(canonical_target(target)).second) {
+      throw Error(ErrorKind::usage, "two disks would be written to one target", target.uri,
+                  "put {disk} or {index} into the target pattern");
+    }
+  }
+}
+
+bool is_path(const Endpoint& endpoint) {
+  return endpoint.kind == EndpointKind::file || endpoint.kind == EndpointKind::device;
+}
+
+bool is_same(const Endpoint& source, const Endpoint& target) {
+  std::error_code error;  // what does not exist is nothing else either
+  return (is_path(source) && is_path(target) &&
+          std::filesystem::equivalent(source.path, target.path, error)) ||
+         (source.kind == target.kind && source.kind == EndpointKind::nbd &&
+          canonical_target(source) == canonical_target(target));
+}
+
+// Only where both are of this host: a data stream's source may be a namesake elsewhere.
+void require_other_than_source(const StreamHeader& header, const std::vector<Endpoint>& targets) {
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const std::string& source = header.disks.at(i).source;
+    if (!source.empty() && is_same(parse_endpoint(source), targets[i])) {
+      throw Error(ErrorKind::usage, "this is the source itself", targets[i].uri,
+                  "choose another target");
+    }
+  }
+}
+
+// What both forms of a run share: the disks, the clock, the result.
+class Run {
+ public:
+  Run(const StreamHeader& header, std::vector<PlannedDisk>& disks,
+      const std::vector<Endpoint>& targets, const SyncOptions& options, const SyncContext& context)
+      : m_header(header), m_options(options), m_context(context), m_begin(context.clock.steady()) {
+    require_distinct_targets(targets);
+    for (std::size_t i = 0; i < disks.size(); ++i) {
+      m_disks.push_back(std::make_unique<DiskSync>(header, disks[i], targets.at(i), options,
+                                                   context, m_state_mutex));
+    }
+  }
+
+  std::vector<std::unique_ptr<DiskSync>>& disks() { return m_disks; }
+  std::mutex& platform_mutex() { return m_platform_mutex; }
+
+  // Runs one step of one disk; false when it failed, with the reason in its result.
+  template <typename Step>
+  bool attempt(DiskSync& disk, Step step) {
+    try {
+      m_context.cancel.check();
+      step();
+      return true;
+    } catch (...) {
+      disk.fail(std::current_exception());
+      m_context.progress.done(disk.object());
+      return false;
+    }
+  }
+
+  std::uint64_t elapsed_ms() const {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(m_context.clock.steady() - m_begin)
+            .count());
+  }
+
+  SyncResult finish() {
+    SyncResult result;
+    result.run_id = m_context.holder.run_id;
+    result.platform = m_header.platform;
+    result.vm_id = m_header.vm_id;
+    result.vm_name = m_header.vm_name;
+    result.snapshot_id = m_header.snapshot_id;
+    result.dry_run = m_options.dry_run;
+    for (auto& disk : m_disks) {
+      result.disks.push_back(disk->result());
+    }
+    result.total_ms = elapsed_ms();
+    return result;
+  }
+
+ private:
+  const StreamHeader& m_header;
+  const SyncOptions& m_options;
+  const SyncContext& m_context;
+  std::chrono::steady_clock::time_point m_begin;
+  std::mutex m_state_mutex;
+  std::mutex m_platform_mutex;
+  std::vector<std::unique_ptr<DiskSync>> m_disks;
+};
+
+}  // namespace
+
+SyncResult run_sync(const StreamHeader& header, std::vector<PlannedDisk>& disks,
+                    const std::vector<Endpoint>& targets, const SyncSource& source,
+                    const SyncOptions& options, const SyncContext& context) {
+  require_other_than_source(header, targets);
+  Run run(header, disks, targets, options, context);
+  const std::size_t at_once =
+      std::clamp<std::size_t>(options.parallel_disks, 1, std::max<std::size_t>(disks.size(), 1));
+  const std::uint64_t memory = options.memory_limit / at_once;
+  std::atomic<std::size_t> next{0};
+  const auto run_disks = [&] {
+    for (std::size_t i = next++; i < run.disks().size(); i = next++) {
+      DiskSync& disk = *run.disks()[i];
+      const std::uint64_t begin = run.elapsed_ms();
+      run.attempt(disk, [&] {
+        context.progress.phase(disk.object(), "preparing", 0);
+        disk.decide();
+        if (!options.dry_run) {
+          std::unique_ptr<BlockReader> reader;
+          {
+            const std::lock_guard lock(run.platform_mutex());
+            reader = source.open_reader(disk.planned().disk);
+            disk.check_source(*reader);
+            // A snapshot that is broken already must not cost the target its base.
+            source.verify(disk.planned().disk);
+          }
+          disk.open_target();
+          disk.copy(*reader, memory);
+        }
+        disk.commit([&](const StreamDisk& planned) {
+          const std::lock_guard lock(run.platform_mutex());
+          source.verify(planned);
+        });
+        context.progress.done(disk.object());
+      });
+      disk.result().total_ms = run.elapsed_ms() - begin;
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 1; i < at_once; ++i) {
+      threads.emplace_back(run_disks);
+    }
+    run_disks();
+  }
+  return run.finish();
+}
+
+SyncResult run_data_stream(DataStreamReader& stream, StreamRecord record,
+                           std::vector<PlannedDisk>& disks, const std::vector<Endpoint>& targets,
+                           const SyncOptions& options, const SyncContext& context) {
+  Run run(stream.header(), disks, targets, options, context);
+  std::vector<std::unique_ptr<RecordWriter>> writers(disks.size());
+  for (std::size_t i = 0; i < disks.size(); ++i) {
+    DiskSync& disk = *run.disks()[i];
+    run.attempt(disk, [&] {
+      disk.decide();
+      if (!options.dry_run) {
+        disk.open_target();
+        context.progress.phase(disk.object(), "receiving",
+                               disks[i].totals.data_bytes + disks[i].totals.zero_bytes);
+        writers[i] = std::make_unique<RecordWriter>(disk);
+      }
+    });
+  }
+  // A failing stream fails every disk that is still being written; a failing target only its own.
+  std::exception_ptr stream_error;
+  const auto apply = [&](std::size_t i, const auto& write) {
+    if (writers[i] && !run.attempt(*run.disks()[i], [&] { write(*writers[i]); })) {
+      writers[i].reset();
+    }
+  };
+  try {
+    for (; !options.dry_run && !std::holds_alternative<EndRecord>(record); record = stream.next()) {
+      context.cancel.check();
+      if (const auto* data = std::get_if<DataRecord>(&record)) {
+        apply(data->disk, [&](RecordWriter& writer) { writer.data(data->offset, data->bytes); });
+        context.progress.advance(run.disks()[data->disk]->object(), data->bytes.size());
+      } else if (const auto* zero = std::get_if<ZeroRecord>(&record)) {
+        apply(zero->disk, [&](RecordWriter& writer) { writer.zero(zero->offset, zero->length); });
+        context.progress.advance(run.disks()[zero->disk]->object(), zero->length);
+      }
+    }
+  } catch (...) {
+    stream_error = std::current_exception();
+  }
+  for (std::size_t i = 0; i < disks.size(); ++i) {
+    DiskSync& disk = *run.disks()[i];
+    if (options.dry_run ? !disk.result().error.empty() : !writers[i]) {
+      continue;  // failed already
+    }
+    run.attempt(disk, [&] {
+      if (stream_error) {
+        std::rethrow_exception(stream_error);
+      }
+      if (writers[i]) {
+        writers[i]->finish();
+      }
+      // The producer has asked its platform before it wrote the end record.
+      disk.commit([](const StreamDisk&) {});
+      context.progress.done(disk.object());
+    });
+    disk.result().total_ms = run.elapsed_ms();
+  }
+  return run.finish();
+}
+
+}  // namespace hamal

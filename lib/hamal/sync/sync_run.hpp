@@ -1,0 +1,75 @@
+// One run: the disks of one vm, from a snapshot to their targets.
+//
+//   plans ──► per disk: decide ──► open ──► copy ──► commit        (disk_sync.hpp)
+//             lock,     source and  workers     flush, verify the
+//             base      snapshot,   (copy.hpp)  snapshot, checkpoint
+//                       target,
+//                       mark
+//
+// A disk that fails does not stop the others; the result says what became of each.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hamal/block/block_reader.hpp"
+#include "hamal/block/endpoint.hpp"
+#include "hamal/report/log.hpp"
+#include "hamal/report/progress.hpp"
+#include "hamal/state/state.hpp"
+#include "hamal/stream/data_stream.hpp"
+#include "hamal/stream/stream_header.hpp"
+#include "hamal/sync/decide.hpp"
+#include "hamal/sync/plan.hpp"
+#include "hamal/sync/result.hpp"
+#include "hamal/target/target.hpp"
+#include "hamal/util/cancel.hpp"
+#include "hamal/util/file_lock.hpp"
+#include "hamal/util/time.hpp"
+
+namespace hamal {
+
+struct SyncOptions {
+  Incremental incremental = Incremental::automatic;
+  Resize resize = Resize::refuse;
+  Force force = Force::no;
+  bool dry_run = false;
+  unsigned readers = 2;  ///< per disk
+  unsigned parallel_disks = 4;
+  std::uint64_t memory_limit = 512ULL << 20;  ///< bytes of buffers, all disks together
+};
+
+/// How the frozen disks are opened, and asked whether they are still what they were (rule 7).
+/// Called from one thread at a time.
+struct SyncSource {
+  std::function<std::unique_ptr<BlockReader>(const StreamDisk&)> open_reader;
+  std::function<void(const StreamDisk&)> verify;
+};
+
+/// References outlive the run.
+struct SyncContext {
+  State& state;
+  Logger& log;
+  Progress& progress;
+  const CancelToken& cancel;
+  const Clock& clock;
+  LockHolder holder;
+  /// Where the lock of a target (its canonical identity) lies.
+  std::function<std::filesystem::path(const std::string&)> lock_path;
+  std::chrono::milliseconds wait{0};  ///< for a busy target
+};
+
+/// `targets` are those of `disks`, in order. Throws Error(usage) when two disks have one target;
+/// what fails later is in the result.
+SyncResult run_sync(const StreamHeader& header, std::vector<PlannedDisk>& disks,
+                    const std::vector<Endpoint>& targets, const SyncSource& source,
+                    const SyncOptions& options, const SyncContext& context);
+
+/// The same from a data stream whose plans have been collected; `record` is the one that followed
+/// them.
+SyncResult run_data_stream(DataStreamReader& stream, StreamRecord record,
+                           std::vector<PlannedDisk>& disks, const std::vector<Endpoint>& targets,
+                           const SyncOptions& options, const SyncContext& context);
+
+}  // namespace hamal

@@ -1,0 +1,131 @@
+// The parallel copy: every planned byte arrives, no other is touched, errors and stops leave the
+// loop.
+#include "hamal/sync/copy.hpp"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <thread>
+
+#include "hamal/extent/algebra.hpp"
+#include "sync/memory_disk.hpp"
+
+namespace hamal {
+namespace {
+
+using test::Completion;
+using test::fill_random;
+using test::MemoryDisk;
+using test::MemoryReader;
+using test::MemoryWriter;
+
+struct Case {
+  Completion source;
+  Completion target;
+  unsigned readers;
+};
+
+class CopyTest : public testing::TestWithParam<Case> {
+ protected:
+  CopyStats copy(MemoryDisk& from, MemoryDisk& to, ExtentSourcePtr plan, Blank blank) {
+    MemoryReader reader(from);
+    MemoryWriter writer(to);
+    return copy_extents({reader, writer, *plan, blank, GetParam().readers, 8U << 20, "vm/disk",
+                         *m_progress, m_cancel});
+  }
+  MemoryDisk source(std::size_t size) { return MemoryDisk(size, GetParam().source); }
+
+  std::unique_ptr<Progress> m_progress = make_progress(ProgressMode::quiet);
+  CancelToken m_cancel;
+};
+
+constexpr std::size_t k_odd_size = (5U << 20) + 777;
+
+TEST_P(CopyTest, FullCopyIsIdenticalWithAnUnalignedTail) {
+  MemoryDisk from(k_odd_size, GetParam().source);
+  MemoryDisk to(k_odd_size, GetParam().target);
+  fill_random(from, 1);
+  const auto stats = copy(from, to, whole_disk(k_odd_size, ExtentKind::data), Blank::yes);
+  EXPECT_TRUE(from.bytes == to.bytes);
+  EXPECT_EQ(stats.read_bytes, k_odd_size);
+  EXPECT_EQ(stats.written_bytes + stats.skipped_bytes, k_odd_size);
+  EXPECT_EQ(stats.zeroed_bytes, 0U);
+  EXPECT_EQ(to.flushes, 0) << "flushing is the caller's";
+}
+
+TEST_P(CopyTest, OverwritingLeavesNoOldByte) {
+  MemoryDisk from(k_odd_size, GetParam().source);
+  MemoryDisk to(k_odd_size, GetParam().target);
+  fill_random(from, 2);
+  std::fill(to.bytes.begin(), to.bytes.end(), std::byte{0xee});
+  copy(from, to, whole_disk(k_odd_size, ExtentKind::data), Blank::no);
+  EXPECT_TRUE(from.bytes == to.bytes);
+}
+
+TEST_P(CopyTest, OnlyPlannedRangesAreTouched) {
+  MemoryDisk from(4U << 20, GetParam().source);
+  MemoryDisk to(4U << 20, GetParam().target);
+  fill_random(from, 3);
+  std::fill(to.bytes.begin(), to.bytes.end(), std::byte{0xee});
+  auto expected = to.bytes;
+  std::vector<Extent> plan;
+  for (std::size_t block = 3; block < 1000; block += 7) {
+    const auto kind = block % 2 == 0 ? ExtentKind::zero : ExtentKind::data;
+    plan.push_back({block * 4096, 4096, kind});
+    for (std::size_t at = block * 4096; at < (block + 1) * 4096; ++at) {
+      expected[at] = kind == ExtentKind::zero ? std::byte{0} : from.bytes[at];
+    }
+  }
+  const auto stats = copy(from, to, vector_source(plan, 10), Blank::no);
+  EXPECT_TRUE(to.bytes == expected);
+  EXPECT_EQ(to.written_blocks.size(), plan.size());
+  EXPECT_EQ(stats.read_requests, from.reads);
+}
+
+TEST_P(CopyTest, ZeroExtentsAreNeverReadAndSkippedOnBlankTargets) {
+  MemoryDisk from(1U << 20, GetParam().source);
+  MemoryDisk to(1U << 20, GetParam().target);
+  const auto stats = copy(from, to, whole_disk(1U << 20, ExtentKind::zero), Blank::yes);
+  EXPECT_EQ(from.reads, 0U);
+  EXPECT_EQ(to.zeros, 0U);
+  EXPECT_EQ(stats.skipped_bytes, 1U << 20);
+}
+
+TEST_P(CopyTest, ReadErrorIsThrown) {
+  MemoryDisk from(4U << 20, GetParam().source);
+  MemoryDisk to(4U << 20, GetParam().target);
+  fill_random(from, 4);
+  from.bad_offset = 3U << 20;
+  EXPECT_THROW(copy(from, to, whole_disk(4U << 20, ExtentKind::data), Blank::yes), Error);
+}
+
+TEST_P(CopyTest, WriteErrorIsThrown) {
+  MemoryDisk from(4U << 20, GetParam().source);
+  MemoryDisk to(4U << 20, GetParam().target);
+  std::fill(from.bytes.begin(), from.bytes.end(), std::byte{1});
+  to.bad_offset = 3U << 20;
+  EXPECT_THROW(copy(from, to, whole_disk(4U << 20, ExtentKind::data), Blank::yes), Error);
+}
+
+TEST_P(CopyTest, CancellingStopsWithTheSignal) {
+  MemoryDisk from(4U << 20, GetParam().source);
+  MemoryDisk to(4U << 20, GetParam().target);
+  m_cancel.request(SIGTERM);
+  try {
+    copy(from, to, whole_disk(4U << 20, ExtentKind::data), Blank::yes);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::terminated);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Queues, CopyTest,
+    testing::Values(Case{Completion::at_once, Completion::at_once, 1},
+                    Case{Completion::at_once, Completion::later_shuffled, 3},
+                    Case{Completion::later_shuffled, Completion::at_once, 2},
+                    Case{Completion::later_shuffled, Completion::later_shuffled, 1},
+                    Case{Completion::later_shuffled, Completion::later_shuffled, 16}));
+
+}  // namespace
+}  // namespace hamal

@@ -1,0 +1,331 @@
+// A whole run against real files: what is committed, what is not, and in which order. The names of
+// the tests are those of the rules that protect data (ARCHITECTURE.md); each fails when its rule is
+// broken in disk_sync.cpp.
+#include "hamal/sync/sync_run.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "hamal/util/random_id.hpp"
+#include "sync/memory_disk.hpp"
+
+namespace hamal {
+namespace {
+
+constexpr std::uint64_t k_size = 2U << 20;
+
+class SyncRunTest : public testing::Test {
+ protected:
+  SyncRunTest() : m_source(k_size), m_reader(m_source) {
+    std::filesystem::create_directories(m_directory);
+    m_state = open_state("sqlite://" + (m_directory / "hamal.db").string());
+    test::fill_random(m_source, 7);
+  }
+  ~SyncRunTest() override { std::filesystem::remove_all(m_directory); }
+
+  std::filesystem::path target_path() const { return m_directory / "disk.raw"; }
+
+  StreamHeader header(SyncMode mode, const std::string& base, const std::string& change_id) const {
+    StreamDisk disk;
+    disk.id = "vda";
+    disk.size = k_size;
+    disk.mode = mode;
+    disk.reason = "test";
+    disk.base_change_id = base;
+    disk.change_id = change_id;
+    StreamHeader header;
+    header.platform = "lab";
+    header.vm_id = "vm-1";
+    header.vm_name = "web01";
+    header.snapshot_id = "snap-" + change_id;
+    header.disks = {disk};
+    return header;
+  }
+
+  SyncResult run(const StreamHeader& stream, std::vector<Extent> extents,
+                 SyncOptions options = {}) {
+    std::vector<DiskChanges> changes;
+    changes.push_back({stream.disks[0], vector_source(std::move(extents))});
+    auto disks = collect_plans(changes, m_directory / "plans", m_cancel);
+    const SyncSource source{[&](const StreamDisk&) { return std::make_unique<Borrowed>(m_reader); },
+                            [&](const StreamDisk&) { m_verify(); }};
+    const SyncContext context{*m_state,
+                              m_log,
+                              *m_progress,
+                              m_cancel,
+                              system_clock(),
+                              {"run", "test"},
+                              [&](const std::string&) { return m_directory / "lock"; },
+                              std::chrono::milliseconds(0)};
+    return run_sync(stream, disks, {parse_endpoint("file:" + target_path().string())}, source,
+                    options, context);
+  }
+
+  SyncResult full(const std::string& change_id) {
+    return run(header(SyncMode::full, "", change_id), {{0, k_size, ExtentKind::data}});
+  }
+
+  std::optional<Checkpoint> checkpoint() const {
+    const auto all = m_state->list_checkpoints();
+    return all.empty() ? std::nullopt : std::optional(all[0]);
+  }
+
+  std::vector<std::byte> target() const {
+    std::ifstream file(target_path(), std::ios::binary);
+    std::vector<std::byte> bytes(std::filesystem::file_size(target_path()));
+    file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    return bytes;
+  }
+
+  std::size_t plans_left() const {
+    std::size_t count = 0;
+    for ([[maybe_unused]] const auto& entry :
+         std::filesystem::directory_iterator(m_directory / "plans")) {
+      ++count;
+    }
+    return count;
+  }
+
+  // run_sync() owns its readers; the test owns the disk.
+  class Borrowed final : public BlockReader {
+   public:
+    explicit Borrowed(BlockReader& reader) : m_reader(reader) {}
+    const std::string& uri() const noexcept override { return m_reader.uri(); }
+    std::uint64_t size() const noexcept override { return m_reader.size(); }
+    std::unique_ptr<ReadQueue> open_queue() override { return m_reader.open_queue(); }
+    unsigned max_queues() const noexcept override { return m_reader.max_queues(); }
+    std::uint32_t max_request() const noexcept override { return m_reader.max_request(); }
+    std::uint32_t preferred_request() const noexcept override {
+      return m_reader.preferred_request();
+    }
+    ExtentSourcePtr allocated() override { return m_reader.allocated(); }
+
+   private:
+    BlockReader& m_reader;
+  };
+
+  std::filesystem::path m_directory =
+      std::filesystem::temp_directory_path() / ("hamal-sync-" + random_hex(8));
+  test::MemoryDisk m_source;
+  test::MemoryReader m_reader;
+  std::unique_ptr<State> m_state;
+  Logger m_log;
+  std::unique_ptr<Progress> m_progress = make_progress(ProgressMode::quiet);
+  CancelToken m_cancel;
+  std::function<void()> m_verify = [] {};
+};
+
+TEST_F(SyncRunTest, FullThenIncrementalCommitsGenerations) {
+  const auto first = full("g1");
+  EXPECT_EQ(first.status(), ExitStatus::done);
+  EXPECT_TRUE(first.disks[0].target_created);
+  EXPECT_FALSE(first.disks[0].before);
+  EXPECT_TRUE(target() == m_source.bytes);
+
+  std::fill_n(m_source.bytes.begin() + 8192, 4096, std::byte{0x5a});
+  std::fill_n(m_source.bytes.begin() + 16384, 4096, std::byte{0});
+  const auto second = run(header(SyncMode::incremental, "g1", "g2"),
+                          {{8192, 4096, ExtentKind::data}, {16384, 4096, ExtentKind::zero}});
+  EXPECT_EQ(second.status(), ExitStatus::done);
+  EXPECT_EQ(second.disks[0].copied.read_bytes, 4096U);
+  EXPECT_EQ(second.disks[0].copied.zeroed_bytes, 4096U);
+  EXPECT_EQ(second.disks[0].before->generation, 1U);
+  EXPECT_EQ(checkpoint()->generation, 2U);
+  EXPECT_EQ(checkpoint()->change_id, "g2");
+  EXPECT_TRUE(target() == m_source.bytes);
+  EXPECT_EQ(plans_left(), 0U);
+}
+
+TEST_F(SyncRunTest, Rule1CheckpointStaysWhenTheSourceFails) {
+  full("g1");
+  m_source.bad_offset = 8192;
+  const auto failed =
+      run(header(SyncMode::incremental, "g1", "g2"), {{8192, 4096, ExtentKind::data}});
+  EXPECT_EQ(failed.status(), ExitStatus::failed);
+  EXPECT_NE(failed.disks[0].error.find("bad range"), std::string::npos);
+  EXPECT_EQ(checkpoint()->change_id, "g1");
+  EXPECT_EQ(checkpoint()->generation, 1U);
+}
+
+TEST_F(SyncRunTest, Rule2TheMarkStandsBeforeTheFirstByteChanges) {
+  full("g1");
+  bool marked = false;
+  m_source.bad_offset = 0;
+  m_verify = [] {};
+  const auto failed = run(header(SyncMode::incremental, "g1", "g2"), {{0, 4096, ExtentKind::data}});
+  EXPECT_EQ(failed.status(), ExitStatus::failed);
+  for (const auto& mark : m_state->list_in_progress()) {
+    marked = true;
+    EXPECT_EQ(mark.base_change_id, "g1");
+    EXPECT_EQ(mark.change_id, "g2");
+    EXPECT_TRUE(std::filesystem::exists(mark.plan_path)) << "the planned delta is gone";
+  }
+  EXPECT_TRUE(marked);
+  EXPECT_EQ(plans_left(), 1U);
+}
+
+TEST_F(SyncRunTest, Rule2ADeltaIsRefusedAfterAnInterruptionAndAFullRepairs) {
+  full("g1");
+  m_source.bad_offset = 0;
+  run(header(SyncMode::incremental, "g1", "g2"), {{0, 4096, ExtentKind::data}});
+  m_source.bad_offset = ~std::size_t{0};
+  EXPECT_EQ(run(header(SyncMode::incremental, "g1", "g3"), {}).status(), ExitStatus::base_mismatch);
+  EXPECT_EQ(full("g3").status(), ExitStatus::done);
+  EXPECT_TRUE(target() == m_source.bytes);
+  EXPECT_EQ(plans_left(), 0U);
+  EXPECT_TRUE(m_state->list_in_progress().empty());
+}
+
+TEST_F(SyncRunTest, Rule4ADeltaFromAnotherBaseChangesNothing) {
+  full("g1");
+  const auto before = target();
+  std::fill(m_source.bytes.begin(), m_source.bytes.end(), std::byte{9});
+  const auto refused =
+      run(header(SyncMode::incremental, "g0", "g2"), {{0, k_size, ExtentKind::data}});
+  EXPECT_EQ(refused.status(), ExitStatus::base_mismatch);
+  EXPECT_TRUE(target() == before);
+  EXPECT_TRUE(m_state->list_in_progress().empty());
+}
+
+TEST_F(SyncRunTest, Rule5AFullOntoAnOldFileZeroesWhatTheSourceDoesNotHave) {
+  {
+    std::ofstream old(target_path(), std::ios::binary);
+    old << std::string(k_size, '\xee');
+  }
+  std::fill(m_source.bytes.begin(), m_source.bytes.end(), std::byte{0});
+  std::fill_n(m_source.bytes.begin() + 65536, 4096, std::byte{1});
+  const auto result = run(header(SyncMode::full, "", "g1"), {{65536, 4096, ExtentKind::data}});
+  EXPECT_EQ(result.status(), ExitStatus::done);
+  EXPECT_FALSE(result.disks[0].target_created);
+  EXPECT_TRUE(target() == m_source.bytes);
+}
+
+TEST_F(SyncRunTest, Rule7CheckpointStaysWhenTheSnapshotIsGone) {
+  full("g1");
+  int asked = 0;
+  m_verify = [&asked] {
+    if (++asked == 2) {
+      throw Error(ErrorKind::failed, "the snapshot is gone", "snap", "", Transience::transient);
+    }
+  };
+  const auto failed = run(header(SyncMode::incremental, "g1", "g2"), {{0, 4096, ExtentKind::data}});
+  EXPECT_EQ(failed.status(), ExitStatus::temporary);
+  EXPECT_EQ(checkpoint()->change_id, "g1");
+  EXPECT_EQ(m_state->list_in_progress().size(), 1U);
+}
+
+TEST_F(SyncRunTest, ASnapshotThatWasGoneBeforeTheFirstByteCostsNoBase) {
+  full("g1");
+  m_verify = [] {
+    throw Error(ErrorKind::failed, "the snapshot is gone", "snap", "", Transience::transient);
+  };
+  const auto failed = run(header(SyncMode::incremental, "g1", "g2"), {{0, 4096, ExtentKind::data}});
+  EXPECT_EQ(failed.status(), ExitStatus::temporary);
+  EXPECT_TRUE(m_state->list_in_progress().empty());
+  EXPECT_EQ(plans_left(), 0U);
+  m_verify = [] {};
+  EXPECT_EQ(run(header(SyncMode::incremental, "g1", "g3"), {{0, 4096, ExtentKind::data}}).status(),
+            ExitStatus::done);
+}
+
+TEST_F(SyncRunTest, TheSourceItselfIsNoTarget) {
+  full("g1");
+  const auto before = target();
+  auto stream = header(SyncMode::full, "", "g2");
+  stream.disks[0].source = "file:" + (m_directory / "." / "disk.raw").string();
+  EXPECT_THROW(run(stream, {{0, k_size, ExtentKind::zero}}), Error);
+  EXPECT_TRUE(target() == before);
+}
+
+TEST_F(SyncRunTest, Rule9ATargetHeldByAnotherRunIsBusy) {
+  const CancelToken other;
+  const FileLock held(m_directory / "lock", "target", {"other", "hamal-sync"},
+                      std::chrono::milliseconds(0), other);
+  const auto busy = full("g1");
+  EXPECT_EQ(busy.status(), ExitStatus::busy);
+  EXPECT_NE(busy.disks[0].error.find("other"), std::string::npos) << busy.disks[0].error;
+  EXPECT_FALSE(std::filesystem::exists(target_path()));
+}
+
+TEST_F(SyncRunTest, WrongSizeIsRefusedUntouchedUnlessResized) {
+  {
+    std::ofstream old(target_path(), std::ios::binary);
+    old << "precious";
+  }
+  EXPECT_EQ(full("g1").status(), ExitStatus::wrong_target);
+  EXPECT_EQ(std::filesystem::file_size(target_path()), 8U);
+  EXPECT_TRUE(m_state->list_in_progress().empty());
+  SyncOptions options;
+  options.resize = Resize::allow;
+  EXPECT_EQ(
+      run(header(SyncMode::full, "", "g1"), {{0, k_size, ExtentKind::data}}, options).status(),
+      ExitStatus::done);
+  EXPECT_TRUE(target() == m_source.bytes);
+}
+
+TEST_F(SyncRunTest, ATargetThatHoldsAnotherDiskIsRefusedUntouched) {
+  full("g1");
+  auto other = header(SyncMode::full, "", "h1");
+  other.disks[0].id = "vdb";
+  std::fill_n(m_source.bytes.begin(), 4096, std::byte{0x5a});
+  const auto before = target();
+  const auto refused = run(other, {{0, k_size, ExtentKind::data}});
+  EXPECT_EQ(refused.status(), ExitStatus::wrong_target);
+  EXPECT_NE(refused.disks[0].error.find("lab:web01/vda"), std::string::npos);
+  EXPECT_TRUE(target() == before);
+  EXPECT_EQ(checkpoint()->change_id, "g1");
+
+  SyncOptions options;
+  options.force = Force::yes;
+  EXPECT_EQ(run(other, {{0, k_size, ExtentKind::data}}, options).status(), ExitStatus::done);
+  EXPECT_TRUE(target() == m_source.bytes);
+  // What was known of vda there is not believed any more.
+  EXPECT_EQ(m_state->list_checkpoints().size(), 1U);
+  EXPECT_EQ(checkpoint()->identity.disk_id, "vdb");
+}
+
+TEST_F(SyncRunTest, ADeltaDoesNotRecreateATargetThatIsGone) {
+  full("g1");
+  std::filesystem::remove(target_path());
+  EXPECT_EQ(run(header(SyncMode::incremental, "g1", "g2"), {{0, 4096, ExtentKind::data}}).status(),
+            ExitStatus::base_mismatch);
+  EXPECT_FALSE(std::filesystem::exists(target_path()));
+}
+
+TEST_F(SyncRunTest, DryRunWritesNothing) {
+  SyncOptions options;
+  options.dry_run = true;
+  const auto result =
+      run(header(SyncMode::full, "", "g1"), {{0, k_size, ExtentKind::data}}, options);
+  EXPECT_EQ(result.status(), ExitStatus::done);
+  EXPECT_EQ(result.disks[0].planned.data_bytes, k_size);
+  EXPECT_FALSE(std::filesystem::exists(target_path()));
+  EXPECT_FALSE(checkpoint());
+}
+
+TEST_F(SyncRunTest, StoppingBeforeTheCommitLeavesTheCheckpoint) {
+  full("g1");
+  m_verify = [&] { m_cancel.request(2); };
+  EXPECT_EQ(run(header(SyncMode::incremental, "g1", "g2"), {{0, 4096, ExtentKind::data}}).status(),
+            ExitStatus::interrupted);
+  EXPECT_EQ(checkpoint()->change_id, "g1");
+}
+
+TEST(SyncResultStatus, PartialOnlyWhenSomeCommitted) {
+  const auto with = [](std::vector<ExitStatus> statuses) {
+    SyncResult result;
+    for (const auto status : statuses) {
+      result.disks.emplace_back().status = status;
+    }
+    return result.status();
+  };
+  EXPECT_EQ(with({ExitStatus::done, ExitStatus::done}), ExitStatus::done);
+  EXPECT_EQ(with({ExitStatus::done, ExitStatus::wrong_target}), ExitStatus::partial);
+  EXPECT_EQ(with({ExitStatus::wrong_target, ExitStatus::busy}), ExitStatus::wrong_target);
+  EXPECT_EQ(with({ExitStatus::done, ExitStatus::terminated}), ExitStatus::terminated);
+}
+
+}  // namespace
+}  // namespace hamal
