@@ -1,0 +1,142 @@
+#include "common/session.hpp"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "hamal/util/error.hpp"
+#include "hamal/util/file.hpp"
+#include "hamal/util/random_id.hpp"
+#include "hamal/util/units.hpp"
+
+namespace hamal {
+namespace {
+
+constexpr unsigned k_mark_digits = 8;
+constexpr std::size_t k_max_lock_name = 200;
+
+/// Inherited, so that one run has one id in all its processes; ours when it is none or not one.
+std::string inherit_run_id() {
+  const char* inherited = std::getenv("HAMAL_RUN_ID");
+  std::string id = inherited == nullptr ? std::string() : std::string(inherited);
+  const bool usable = !id.empty() && id.size() <= 64 &&
+                      id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
+  if (!usable) {
+    id = random_hex(8);
+  }
+  ::setenv("HAMAL_RUN_ID", id.c_str(), 1);
+  return id;
+}
+
+LogRotation rotation_of(const std::string& word) {
+  if (word == "daily") {
+    return LogRotation::daily;
+  }
+  return word == "none" ? LogRotation::none : LogRotation::size;
+}
+
+/// An operator without the rights to the log still gets his run; root gets the logger's own
+/// complaint.
+bool log_directory_usable(const std::string& directory) {
+  if (::geteuid() == 0) {
+    return true;
+  }
+  try {
+    make_private_directories(directory);
+  } catch (const Error&) {
+    return false;
+  }
+  return ::access(directory.c_str(), W_OK | X_OK) == 0;
+}
+
+std::uint64_t fnv1a(std::string_view text) {
+  std::uint64_t hash = 14695981039346656037ULL;
+  for (const char c : text) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  }
+  return hash;
+}
+
+}  // namespace
+
+Session::Session(std::string tool, const CommonOptions& options)
+    : m_tool(std::move(tool)),
+      m_options(options),
+      m_run_id(inherit_run_id()),
+      m_config(
+          load_config(options.config_path, options.config_presence == ConfigPresence::required)) {
+  LogSettings settings;
+  settings.level =
+      options.log_level.value_or(m_config.defaults.debug ? LogLevel::debug : LogLevel::info);
+  m_mirrored = m_config.defaults.verbose || options.verbosity == Verbosity::verbose;
+  settings.mirror = m_mirrored;
+  settings.rotation = rotation_of(m_config.defaults.log_rotation_type);
+  settings.max_files = m_config.defaults.max_logfile_count;
+  settings.max_megabytes = m_config.defaults.max_logfile_size_mb;
+  settings.run_id = m_run_id;
+  settings.file_name = m_tool + ".log";
+  const bool usable =
+      settings.level != LogLevel::off && log_directory_usable(m_config.defaults.log_dir);
+  if (usable) {
+    settings.directory = m_config.defaults.log_dir;
+  }
+  m_log = std::make_unique<Logger>(settings);
+  if (!usable && settings.level != LogLevel::off) {
+    // Reaches only the mirror: without --verbose a run without the rights to the log is silent
+    // about it.
+    m_log->warning("{} cannot be written by this user: no log file", m_config.defaults.log_dir);
+  }
+  for (const std::string& warning : m_config.warnings) {
+    m_log->warning("{}", warning);
+    if (!m_mirrored) {
+      fmt::print(stderr, "{}: warning: {}\n", m_tool, warning);
+    }
+  }
+}
+
+Session::~Session() = default;
+
+Progress& Session::progress() {
+  if (!m_progress) {
+    m_progress = make_progress(m_options.progress);
+  }
+  return *m_progress;
+}
+
+State& Session::state() {
+  if (!m_state) {
+    m_state = open_state(m_config.state_connection());
+  }
+  return *m_state;
+}
+
+std::unique_ptr<Platform> Session::open_platform(const std::string& name, Marking marking) {
+  return open_platform(name, marking, cancel());
+}
+
+std::unique_ptr<Platform> Session::open_platform(const std::string& name, Marking marking,
+                                                 const CancelToken& cancel) {
+  std::string mark(k_mark_digits, '0');
+  if (marking == Marking::needed) {
+    mark = state().installation_id().substr(0, k_mark_digits);
+  }
+  return hamal::open_platform(name, PlatformContext{m_config, *m_log, cancel, mark});
+}
+
+std::filesystem::path Session::lock_path(std::string_view kind, std::string_view name) const {
+  const std::filesystem::path folder =
+      std::filesystem::path(m_config.defaults.hamal_lib_dir) / "locks";
+  make_private_directories(folder);
+  std::string safe = percent_encode(name);
+  if (safe.size() > k_max_lock_name) {
+    safe = fmt::format("{}-{:016x}", safe.substr(0, k_max_lock_name), fnv1a(name));
+  }
+  return folder / fmt::format("{}-{}.lock", kind, safe);
+}
+
+std::string vm_lock_name(const std::string& platform, const std::string& vm_id) {
+  return platform + "/" + vm_id;
+}
+
+}  // namespace hamal

@@ -1,0 +1,69 @@
+// What a run of a tool stands on: configuration, log, state, platforms, locks.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "common/common_options.hpp"
+#include "hamal/config/config.hpp"
+#include "hamal/platform/platform.hpp"
+#include "hamal/report/log.hpp"
+#include "hamal/report/progress.hpp"
+#include "hamal/state/state.hpp"
+#include "hamal/util/cancel.hpp"
+
+namespace hamal {
+
+/// Whether this run may create something on the platform, and so needs the installation's mark,
+/// which is kept in the state. Reading an ad-hoc file needs neither.
+enum class Marking { needed, unneeded };
+
+/// Not thread-safe, but for log() and progress().
+class Session {
+ public:
+  /// Loads the configuration and opens the log; its warnings go to the log and once to stderr. The
+  /// run id is inherited from HAMAL_RUN_ID or made, and handed to children by the same variable.
+  Session(std::string tool, const CommonOptions& options);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const std::string& tool() const noexcept { return m_tool; }
+  const std::string& run_id() const noexcept { return m_run_id; }
+  const CommonOptions& options() const noexcept { return m_options; }
+  const Config& config() const noexcept { return m_config; }
+  const CancelToken& cancel() const noexcept { return process_cancel_token(); }
+  Logger& log() noexcept { return *m_log; }
+  /// Whether log lines appear on stderr too: then nothing is said there twice.
+  bool mirrored() const noexcept { return m_mirrored; }
+  Progress& progress();
+  /// Opened when first asked for.
+  State& state();
+
+  std::unique_ptr<Platform> open_platform(const std::string& name,
+                                          Marking marking = Marking::needed);
+  /// The same with a token of its own: what must be undone after an interrupt is undone by this
+  /// one.
+  std::unique_ptr<Platform> open_platform(const std::string& name, Marking marking,
+                                          const CancelToken& cancel);
+
+  /// hamal_lib_dir/locks/KIND-NAME.lock with NAME made safe; the folder is created. Kinds: vm
+  /// ("PLATFORM/VM_ID"), target (canonical identity).
+  std::filesystem::path lock_path(std::string_view kind, std::string_view name) const;
+
+ private:
+  std::string m_tool;
+  CommonOptions m_options;
+  std::string m_run_id;
+  Config m_config;
+  bool m_mirrored = false;
+  std::unique_ptr<Logger> m_log;
+  std::unique_ptr<Progress> m_progress;
+  std::unique_ptr<State> m_state;
+};
+
+/// The name of a vm in lock_path().
+std::string vm_lock_name(const std::string& platform, const std::string& vm_id);
+
+}  // namespace hamal

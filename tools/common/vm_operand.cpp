@@ -1,0 +1,30 @@
+#include "common/vm_operand.hpp"
+
+#include "hamal/block/endpoint.hpp"
+#include "hamal/util/error.hpp"
+#include "hamal/util/units.hpp"
+
+namespace hamal {
+
+VmOperand parse_vm_operand(const std::string& first, const std::string& second) {
+  if (!second.empty()) {
+    return {first, second};
+  }
+  const std::size_t colon = first.find(':');
+  const std::string word = first.substr(0, colon);
+  if (first.starts_with("/") || (colon != std::string::npos && is_reserved_scheme(word))) {
+    const Endpoint endpoint = parse_endpoint(first);
+    return {endpoint.kind == EndpointKind::nbd ? "nbd" : "file", first};
+  }
+  if (colon == std::string::npos || colon == 0 || colon + 1 == first.size()) {
+    throw Error(ErrorKind::usage, "names no vm", first,
+                "write PLATFORM:VM or PLATFORM VM, or an endpoint such as file:PATH");
+  }
+  const auto vm = percent_decode(first.substr(colon + 1));
+  if (!vm) {
+    throw Error(ErrorKind::usage, "the vm has a broken %XX escape", first, "write % itself as %25");
+  }
+  return {word, *vm};
+}
+
+}  // namespace hamal

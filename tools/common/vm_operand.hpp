@@ -1,0 +1,17 @@
+// How an operator names a machine: "PLATFORM:VM", "PLATFORM VM", or an endpoint for an ad-hoc
+// source.
+#pragma once
+#include <string>
+
+namespace hamal {
+
+struct VmOperand {
+  std::string platform;
+  std::string vm;
+};
+
+/// `second` empty: `first` is "NAME:VM" (VM percent-encoded) or an endpoint, whose platform is the
+/// type word (file, nbd) and whose vm is the endpoint itself. Throws Error(usage).
+VmOperand parse_vm_operand(const std::string& first, const std::string& second = {});
+
+}  // namespace hamal

@@ -1,0 +1,96 @@
+// hamal-sync checkpoint list|show|forget.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "common/output.hpp"
+#include "hamal-sync/commands.hpp"
+#include "hamal/state/checkpoint_json.hpp"
+#include "hamal/util/error.hpp"
+#include "hamal/util/units.hpp"
+
+namespace hamal {
+namespace {
+
+std::vector<Checkpoint> matching(const SyncRequest& request, State& state) {
+  const std::string target =
+      request.target.empty() ? "" : canonical_target(parse_endpoint(request.target));
+  auto all = state.list_checkpoints();
+  std::erase_if(all, [&](const Checkpoint& c) {
+    return (!target.empty() && c.identity.target != target) ||
+           (!request.vm.empty() && request.vm != c.identity.vm_id && request.vm != c.vm_name);
+  });
+  return all;
+}
+
+std::string list_text(const std::vector<Checkpoint>& all) {
+  std::string text = fmt::format("{:<12} {:<16} {:<12} {:>5} {:>10} {:<24} {}\n", "PLATFORM", "VM",
+                                 "DISK", "GEN", "SIZE", "COMMITTED", "TARGET");
+  for (const auto& c : all) {
+    text += fmt::format("{:<12} {:<16} {:<12} {:>5} {:>10} {:<24} {}\n", c.identity.platform,
+                        c.vm_name, c.identity.disk_id, c.generation, format_size(c.size),
+                        c.committed, c.target_uri);
+  }
+  return text;
+}
+
+std::string show_text(const Checkpoint& c) {
+  return fmt::format(
+      "platform    {}\nvm          {} ({})\ndisk        {}\ntarget      {}\nidentity    {}\n"
+      "generation  {}\nsize        {} bytes\nchange id   {}\nsnapshot    {}\ncommitted   {}\n",
+      c.identity.platform, c.vm_name, c.identity.vm_id, c.identity.disk_id, c.target_uri,
+      c.identity.target, c.generation, c.size, c.change_id.empty() ? "(none)" : c.change_id,
+      c.snapshot_id, c.committed);
+}
+
+std::string json_lines(const std::vector<Checkpoint>& all) {
+  std::string text;
+  for (const auto& c : all) {
+    text += to_json(c);
+  }
+  return text;
+}
+
+}  // namespace
+
+int run_checkpoint_command(const SyncRequest& request, Session& session) {
+  const auto found = matching(request, session.state());
+  const bool json = session.options().format == ReportFormat::json;
+  if (request.command == SyncCommand::list_checkpoints) {
+    write_stdout(json ? json_lines(found) : list_text(found), session.cancel());
+    return 0;
+  }
+  if (found.empty()) {
+    throw Error(ErrorKind::failed, "no checkpoint",
+                request.target.empty() ? request.vm : request.target,
+                "hamal-sync checkpoint list shows them all");
+  }
+  if (request.command == SyncCommand::show_checkpoints) {
+    std::string text;
+    for (const auto& c : found) {
+      text += show_text(c) + (&c == &found.back() ? "" : "\n");
+    }
+    write_stdout(json ? json_lines(found) : text, session.cancel());
+    return 0;
+  }
+  for (const auto& c : found) {
+    const auto lock =
+        FileLock(session.lock_path("target", c.identity.target), "target " + c.target_uri,
+                 {session.run_id(), session.tool()}, request.wait, session.cancel());
+    if (!request.dry_run) {
+      session.state().forget_checkpoint(c.identity);
+      session.log().info("checkpoint of {}/{} on {} forgotten", c.vm_name, c.identity.disk_id,
+                         c.target_uri);
+    }
+  }
+  std::string text;
+  for (const auto& c : found) {
+    text += fmt::format("{} generation {} of {}/{} on {}\n",
+                        request.dry_run ? "would forget" : "forgot", c.generation, c.vm_name,
+                        c.identity.disk_id, c.target_uri);
+  }
+  write_stdout(json ? json_lines(found) : text, session.cancel());
+  return 0;
+}
+
+}  // namespace hamal

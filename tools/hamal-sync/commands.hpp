@@ -1,0 +1,25 @@
+// What hamal-sync does, one function per command. Each returns an exit status.
+#pragma once
+#include "common/session.hpp"
+#include "hamal-sync/options.hpp"
+
+namespace hamal {
+
+int run_hamal_sync(const SyncRequest& request, Session& session);
+
+int sync_from_stream(const SyncRequest& request, Session& session);
+int sync_from_source(const SyncRequest& request, Session& session);
+int compare_endpoints(const SyncRequest& request, Session& session);
+int run_checkpoint_command(const SyncRequest& request, Session& session);
+
+/// The endpoint each disk is written to: its --map, else the pattern. Throws Error(usage) for a
+/// --map of no disk.
+std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHeader& header);
+SyncOptions sync_options(const SyncRequest& request, const Config& config);
+SyncContext sync_context(const SyncRequest& request, Session& session);
+/// Where plans are spooled; stale ones of killed runs are removed.
+std::filesystem::path plan_directory(Session& session);
+/// Prints the result and returns its exit status.
+int report_result(const SyncResult& result, const Session& session);
+
+}  // namespace hamal

@@ -1,0 +1,105 @@
+// Dispatch, and what the forms of a sync share.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "common/output.hpp"
+#include "hamal-sync/commands.hpp"
+#include "hamal/sync/result.hpp"
+#include "hamal/util/error.hpp"
+
+namespace hamal {
+
+int run_hamal_sync(const SyncRequest& request, Session& session) {
+  switch (request.command) {
+    case SyncCommand::sync:
+      return request.source.empty() ? sync_from_stream(request, session)
+                                    : sync_from_source(request, session);
+    case SyncCommand::compare:
+      return compare_endpoints(request, session);
+    case SyncCommand::list_checkpoints:
+    case SyncCommand::show_checkpoints:
+    case SyncCommand::forget_checkpoints:
+      return run_checkpoint_command(request, session);
+  }
+  return static_cast<int>(ExitStatus::failed);
+}
+
+std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHeader& header) {
+  std::vector<Endpoint> targets(header.disks.size());
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    if (!request.target.empty()) {
+      targets[i] = parse_endpoint(expand_target_pattern(
+          request.target, header.vm_name, header.vm_id, header.disks[i].id, header.disks[i].index));
+    }
+  }
+  for (const auto& map : request.maps) {
+    const auto equals = map.find('=');
+    const std::string id = map.substr(0, equals);
+    const auto disk = std::find_if(header.disks.begin(), header.disks.end(),
+                                   [&](const StreamDisk& d) { return d.id == id; });
+    if (equals == std::string::npos || disk == header.disks.end()) {
+      throw Error(ErrorKind::usage, "--map names no disk of " + header.vm_name, map,
+                  "write --map DISK=URI with the id of a disk");
+    }
+    targets[static_cast<std::size_t>(disk - header.disks.begin())] =
+        parse_endpoint(map.substr(equals + 1));
+  }
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    if (targets[i].uri.empty()) {
+      throw Error(ErrorKind::usage, "no target for this disk", header.disks[i].id,
+                  "give --target, or --map " + header.disks[i].id + "=URI");
+    }
+  }
+  return targets;
+}
+
+SyncOptions sync_options(const SyncRequest& request, const Config& config) {
+  SyncOptions options;
+  options.incremental = request.incremental;
+  options.resize = request.resize;
+  options.force = request.force;
+  options.dry_run = request.dry_run;
+  options.readers = request.readers.value_or(config.data_sync.pre_disk_readers_count);
+  options.parallel_disks = config.data_sync.parallel_sync_disks_count;
+  options.memory_limit = config.sync.memory_limit;
+  return options;
+}
+
+SyncContext sync_context(const SyncRequest& request, Session& session) {
+  return {session.state(),
+          session.log(),
+          session.progress(),
+          session.cancel(),
+          system_clock(),
+          LockHolder{session.run_id(), session.tool()},
+          [&session](const std::string& target) { return session.lock_path("target", target); },
+          request.wait};
+}
+
+std::filesystem::path plan_directory(Session& session) {
+  const auto directory = std::filesystem::path(session.config().defaults.hamal_lib_dir) / "plans";
+  std::vector<std::filesystem::path> named;
+  for (const auto& mark : session.state().list_in_progress()) {
+    named.emplace_back(mark.plan_path);
+  }
+  remove_stale_plans(directory, named);
+  return directory;
+}
+
+int report_result(const SyncResult& result, const Session& session) {
+  if (session.options().format == ReportFormat::json) {
+    write_stdout(to_json(result), session.cancel());
+  } else {
+    write_stdout(to_text(result), session.cancel());
+  }
+  for (const auto& disk : result.disks) {
+    if (disk.status != ExitStatus::done) {
+      fmt::print(stderr, "{}: error: {}/{}: {}\n", session.tool(), result.vm_name, disk.disk,
+                 disk.error);
+    }
+  }
+  return static_cast<int>(result.status());
+}
+
+}  // namespace hamal
