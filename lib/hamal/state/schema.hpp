@@ -4,8 +4,9 @@
 namespace hamal {
 
 /// Raised with every change of the tables; an older database is migrated, a newer one refused.
-inline constexpr int k_schema_version = 1;
+inline constexpr int k_schema_version = 2;
 
+/// Version 1.
 inline constexpr const char* k_schema[] = {
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     R"(CREATE TABLE checkpoints (
@@ -22,6 +23,15 @@ inline constexpr const char* k_schema[] = {
          platform TEXT NOT NULL, snapshot_id TEXT NOT NULL, vm_id TEXT NOT NULL,
          state TEXT NOT NULL, created TEXT NOT NULL, document TEXT NOT NULL,
          PRIMARY KEY (platform, snapshot_id)))",
+};
+
+/// What each version added to the one before it: only columns with defaults, so that an older hamal
+/// still reads what it knows. The statements of version N are k_migrations[N - 2].
+inline constexpr const char* k_migrations[k_schema_version - 1][4] = {
+    {"ALTER TABLE in_progress ADD COLUMN target_created INTEGER NOT NULL DEFAULT 0",
+     "ALTER TABLE in_progress ADD COLUMN finished TEXT NOT NULL DEFAULT ''",
+     "ALTER TABLE checkpoints ADD COLUMN disk_flag TEXT NOT NULL DEFAULT ''",
+     "ALTER TABLE checkpoints ADD COLUMN released TEXT NOT NULL DEFAULT ''"},
 };
 
 }  // namespace hamal

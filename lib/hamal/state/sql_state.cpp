@@ -4,9 +4,11 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 #include <sys/file.h>
 
+#include <charconv>
 #include <filesystem>
 #include <functional>
 
+#include "hamal/extent/validate.hpp"
 #include "hamal/state/schema.hpp"
 #include "hamal/state/state.hpp"
 #include "hamal/util/error.hpp"
@@ -21,10 +23,10 @@ constexpr int k_busy_seconds = 30;
 
 constexpr const char* k_select_checkpoints =
     "SELECT platform, vm_id, disk_id, target, vm_name, change_id, snapshot_id, generation, size, "
-    "committed, target_uri FROM checkpoints";
+    "committed, target_uri, disk_flag, released FROM checkpoints";
 constexpr const char* k_select_marks =
     "SELECT platform, vm_id, disk_id, target, mode, base_change_id, change_id, snapshot_id, "
-    "plan_path, started FROM in_progress";
+    "plan_path, started, target_created, finished FROM in_progress";
 
 Error sqlite_error(const soci::sqlite3_soci_error& error, const std::string& path) {
   const auto code = error.result() & 0xff;  // NOLINT: the primary code of an extended one
@@ -52,6 +54,40 @@ Error sqlite_error(const soci::sqlite3_soci_error& error, const std::string& pat
   }
 }
 
+// "OFFSET+LENGTH OFFSET+LENGTH …"
+std::string text_of(const std::vector<Extent>& extents) {
+  std::string text;
+  for (const Extent& extent : extents) {
+    text += (text.empty() ? "" : " ") + std::to_string(extent.offset) + "+" +
+            std::to_string(extent.length);
+  }
+  return text;
+}
+
+// What was not written by text_of() counts as nothing: more is copied than needed, never less.
+std::vector<Extent> extents_of(const std::string& text) {
+  std::vector<Extent> extents;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  std::uint64_t previous = 0;
+  while (at != end) {
+    Extent extent;
+    const auto offset = std::from_chars(at, end, extent.offset);
+    if (offset.ec != std::errc{} || offset.ptr == end || *offset.ptr != '+') {
+      return {};
+    }
+    const auto length = std::from_chars(offset.ptr + 1, end, extent.length);
+    if (length.ec != std::errc{} || (length.ptr != end && *length.ptr != ' ') ||
+        extent_problem(extent, previous, previous, k_max_disk_size)) {
+      return {};
+    }
+    previous = extent.end();
+    extents.push_back(extent);
+    at = length.ptr == end ? end : length.ptr + 1;
+  }
+  return extents;
+}
+
 class SqlState final : public State {
  public:
   explicit SqlState(std::string path) : m_path(std::move(path)) {
@@ -70,16 +106,10 @@ class SqlState final : public State {
     });
   }
 
-  std::string installation_id() override {
-    std::string id;
-    in_transaction([&] {
-      m_sql << "SELECT value FROM meta WHERE key = 'installation_id'", soci::into(id);
-      if (!m_sql.got_data()) {
-        id = random_uuid();
-        m_sql << "INSERT INTO meta (key, value) VALUES ('installation_id', :id)", soci::use(id);
-      }
-    });
-    return id;
+  std::string installation_id() override { return once("installation_id", random_uuid); }
+
+  std::string disk_flag_key() override {
+    return once("disk_flag_key", [] { return random_hex(64); });
   }
 
   std::optional<Checkpoint> find_checkpoint(const DiskIdentity& identity) override {
@@ -115,12 +145,12 @@ class SqlState final : public State {
       const auto generation = static_cast<long long>(c.generation);
       const auto size = static_cast<long long>(c.size);
       m_sql << "INSERT INTO checkpoints (platform, vm_id, disk_id, target, vm_name, change_id, "
-               "snapshot_id, generation, size, committed, target_uri) VALUES "
-               "(:p, :v, :d, :t, :n, :c, :s, :g, :z, :w, :u)",
+               "snapshot_id, generation, size, committed, target_uri, disk_flag) VALUES "
+               "(:p, :v, :d, :t, :n, :c, :s, :g, :z, :w, :u, :f)",
           soci::use(c.identity.platform), soci::use(c.identity.vm_id),
           soci::use(c.identity.disk_id), soci::use(c.identity.target), soci::use(c.vm_name),
           soci::use(c.change_id), soci::use(c.snapshot_id), soci::use(generation), soci::use(size),
-          soci::use(c.committed), soci::use(c.target_uri);
+          soci::use(c.committed), soci::use(c.target_uri), soci::use(c.disk_flag);
       erase("in_progress", c.identity);
     });
   }
@@ -164,14 +194,29 @@ class SqlState final : public State {
       erase_others("checkpoints", m.identity);
       erase_others("in_progress", m.identity);
       const std::string mode = to_string(m.mode);
+      const int created = m.target_created ? 1 : 0;
+      const std::string finished = text_of(m.finished);
       m_sql << "INSERT INTO in_progress (platform, vm_id, disk_id, target, mode, base_change_id, "
-               "change_id, snapshot_id, plan_path, started) VALUES "
-               "(:p, :v, :d, :t, :m, :b, :c, :s, :l, :w)",
+               "change_id, snapshot_id, plan_path, started, target_created, finished) VALUES "
+               "(:p, :v, :d, :t, :m, :b, :c, :s, :l, :w, :r, :f)",
           soci::use(m.identity.platform), soci::use(m.identity.vm_id),
           soci::use(m.identity.disk_id), soci::use(m.identity.target), soci::use(mode),
           soci::use(m.base_change_id), soci::use(m.change_id), soci::use(m.snapshot_id),
-          soci::use(m.plan_path), soci::use(m.started);
+          soci::use(m.plan_path), soci::use(m.started), soci::use(created), soci::use(finished);
     });
+  }
+
+  void record_finished(const DiskIdentity& i, const std::vector<Extent>& extents) override {
+    const std::string finished = text_of(extents);
+    const long long rows = update("UPDATE in_progress SET finished = :f", finished, i);
+    if (rows != 1) {
+      throw Error(ErrorKind::busy, "the in-progress mark of this target is gone", i.target,
+                  "its checkpoint was forgotten while the run went on; run it again");
+    }
+  }
+
+  bool release_target(const DiskIdentity& i, const std::string& when) override {
+    return update("UPDATE checkpoints SET released = :r", when, i) == 1;
   }
 
   void put_snapshot(const SnapshotRecord& r) override {
@@ -215,19 +260,63 @@ class SqlState final : public State {
         for (const char* statement : k_schema) {
           m_sql << statement;
         }
-        const std::string version = std::to_string(k_schema_version);
-        m_sql << "INSERT INTO meta (key, value) VALUES ('schema_version', :v)", soci::use(version);
-        return;
+        m_sql << "INSERT INTO meta (key, value) VALUES ('schema_version', '1')";
       }
-      std::string version;
-      m_sql << "SELECT value FROM meta WHERE key = 'schema_version'", soci::into(version);
-      if (version != std::to_string(k_schema_version)) {
-        throw Error(ErrorKind::failed,
-                    "the state database has schema " + version + ", this hamal knows " +
-                        std::to_string(k_schema_version),
-                    m_path, "it was written by another version: update hamal");
+      std::string stored;
+      m_sql << "SELECT value FROM meta WHERE key = 'schema_version'", soci::into(stored);
+      const int version = version_of(stored);
+      for (int step = version; step < k_schema_version; ++step) {
+        for (const char* statement : k_migrations[step - 1]) {
+          m_sql << statement;
+        }
+      }
+      if (version != k_schema_version) {
+        const std::string now = std::to_string(k_schema_version);
+        m_sql << "UPDATE meta SET value = :v WHERE key = 'schema_version'", soci::use(now);
       }
     });
+  }
+
+  int version_of(const std::string& stored) const {
+    int version = 0;
+    const char* end = stored.data() + stored.size();
+    const auto [stop, error] = std::from_chars(stored.data(), end, version);
+    if (error != std::errc{} || stop != end || version < 1 || version > k_schema_version) {
+      throw Error(ErrorKind::failed,
+                  "the state database has schema " + stored + ", this hamal knows " +
+                      std::to_string(k_schema_version),
+                  m_path, "it was written by another version: update hamal");
+    }
+    return version;
+  }
+
+  // A value of `meta` that the first who asks makes.
+  std::string once(const std::string& key, const std::function<std::string()>& make) {
+    std::string value;
+    in_transaction([&] {
+      m_sql << "SELECT value FROM meta WHERE key = :k", soci::use(key), soci::into(value);
+      if (!m_sql.got_data()) {
+        value = make();
+        m_sql << "INSERT INTO meta (key, value) VALUES (:k, :v)", soci::use(key), soci::use(value);
+      }
+    });
+    return value;
+  }
+
+  // How many rows it changed.
+  long long update(const std::string& statement, const std::string& value, const DiskIdentity& i) {
+    long long rows = 0;
+    in_transaction([&] {
+      soci::statement update =
+          (m_sql.prepare
+               << statement +
+                      " WHERE platform = :p AND vm_id = :v AND disk_id = :d AND target = :t",
+           soci::use(value), soci::use(i.platform), soci::use(i.vm_id), soci::use(i.disk_id),
+           soci::use(i.target));
+      update.execute(true);
+      rows = update.get_affected_rows();
+    });
+    return rows;
   }
 
   std::optional<Checkpoint> select_checkpoint(const DiskIdentity& i) {
@@ -253,6 +342,8 @@ class SqlState final : public State {
     c.size = static_cast<std::uint64_t>(row.get<long long>(8));
     c.committed = row.get<std::string>(9);
     c.target_uri = row.get<std::string>(10);
+    c.disk_flag = row.get<std::string>(11);
+    c.released = row.get<std::string>(12);
     return c;
   }
 
@@ -266,6 +357,8 @@ class SqlState final : public State {
     m.snapshot_id = row.get<std::string>(7);
     m.plan_path = row.get<std::string>(8);
     m.started = row.get<std::string>(9);
+    m.target_created = row.get<int>(10) != 0;
+    m.finished = extents_of(row.get<std::string>(11));
     return m;
   }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "hamal/extent/extent.hpp"
 #include "hamal/stream/stream_header.hpp"
 
 namespace hamal {
@@ -29,6 +30,10 @@ struct Checkpoint {
   std::uint64_t size = 0;  ///< bytes
   std::string committed;   ///< RFC 3339
   std::string target_uri;  ///< as the operator wrote it
+  /// The samples by which the target is known again (sync/disk_flag.hpp); empty: none were taken.
+  std::string disk_flag;
+  /// RFC 3339, when the operator gave the target away (`hamal-sync release`); empty: it is ours.
+  std::string released;
 };
 
 /// A run that has begun to change a target in place and has not committed (rule 2).
@@ -40,6 +45,11 @@ struct InProgress {
   std::string snapshot_id;
   std::string plan_path;  ///< the planned delta, spooled
   std::string started;    ///< RFC 3339
+  /// The run that made the mark created the target: what it did not write reads as zeros.
+  bool target_created = false;
+  /// What of the plan is durably on the target: ranges of the disk, sorted and merged, each as an
+  /// extent whose kind means nothing.
+  std::vector<Extent> finished;
 };
 
 struct SnapshotRecord {
@@ -59,6 +69,9 @@ class State {
   virtual ~State() = default;
   /// Random, made once: the mark on what we create is its first 8 hexadecimal digits.
   virtual std::string installation_id() = 0;
+  /// 32 random bytes in hexadecimal, made once: the key of the hashes in disk flags. It never
+  /// leaves the state.
+  virtual std::string disk_flag_key() = 0;
 
   virtual std::optional<Checkpoint> find_checkpoint(const DiskIdentity& identity) = 0;
   virtual std::vector<Checkpoint> list_checkpoints() = 0;
@@ -72,6 +85,13 @@ class State {
   virtual std::vector<InProgress> list_in_progress() = 0;
   /// The target is this disk's from here on: what was known of other disks there is forgotten.
   virtual void mark_in_progress(const InProgress& mark) = 0;
+  /// Replaces what of the plan is finished, after the target was flushed (rule 3). Throws
+  /// Error(busy) when there is no mark: somebody forgot it under the run.
+  virtual void record_finished(const DiskIdentity& identity,
+                               const std::vector<Extent>& finished) = 0;
+  /// The target was given away (a replica is booted): the next run is a full. False when there is
+  /// no checkpoint. A commit ends it.
+  virtual bool release_target(const DiskIdentity& identity, const std::string& when) = 0;
 
   virtual void put_snapshot(const SnapshotRecord& record) = 0;
   virtual void remove_snapshot(const std::string& platform, const std::string& snapshot_id) = 0;

@@ -1,5 +1,7 @@
 // The state database: what is committed is there afterwards, what is not allowed changes nothing.
 #include <gtest/gtest.h>
+#include <soci/soci.h>
+#include <soci/sqlite3/soci-sqlite3.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include <thread>
 
 #include "hamal/state/checkpoint_json.hpp"
+#include "hamal/state/schema.hpp"
 #include "hamal/state/state.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/random_id.hpp"
@@ -93,6 +96,82 @@ TEST_F(StateTest, CommitRemovesTheMarkInTheSameTransaction) {
   EXPECT_EQ(state->list_in_progress().size(), 1U);
   state->commit_checkpoint(checkpoint());
   EXPECT_FALSE(state->find_in_progress(mark().identity));
+}
+
+TEST_F(StateTest, WhatIsFinishedOfARunSurvivesReopening) {
+  InProgress made = mark();
+  made.target_created = true;
+  open()->mark_in_progress(made);
+  EXPECT_TRUE(open()->find_in_progress(made.identity)->finished.empty());
+  const std::vector<Extent> finished{{0, 4096, ExtentKind::data},
+                                     {1ULL << 40, 512, ExtentKind::data}};
+  open()->record_finished(made.identity, finished);
+  const auto found = open()->find_in_progress(made.identity);
+  EXPECT_EQ(found->finished, finished);
+  EXPECT_TRUE(found->target_created);
+  EXPECT_EQ(found->plan_path, made.plan_path);
+}
+
+TEST_F(StateTest, ProgressOfARunThatWasForgottenIsRefused) {
+  const auto state = open();
+  try {
+    state->record_finished(mark().identity, {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::busy);
+  }
+}
+
+// More is copied than needed, never less.
+TEST_F(StateTest, DamagedProgressCountsAsNothingFinished) {
+  open()->mark_in_progress(mark());
+  for (const char* damaged : {"0+", "x", "0+4096 ", "0+4096 0+4096", "8192+1 0+1", "0+0", "-1+5",
+                              "18446744073709551615+9", "0+1,2+1"}) {
+    soci::session sql(soci::sqlite3, path());
+    sql << "UPDATE in_progress SET finished = :f", soci::use(std::string(damaged));
+    EXPECT_TRUE(open()->find_in_progress(mark().identity)->finished.empty()) << damaged;
+  }
+}
+
+TEST_F(StateTest, AReleaseStaysUntilTheNextCommit) {
+  const auto state = open();
+  EXPECT_FALSE(state->release_target(checkpoint().identity, "then"));
+  state->commit_checkpoint(checkpoint());
+  EXPECT_TRUE(state->release_target(checkpoint().identity, "then"));
+  EXPECT_EQ(open()->find_checkpoint(checkpoint().identity)->released, "then");
+  Checkpoint next = checkpoint(2);
+  next.disk_flag = "samples";
+  state->commit_checkpoint(next);
+  const auto found = open()->find_checkpoint(checkpoint().identity);
+  EXPECT_EQ(found->released, "");
+  EXPECT_EQ(found->disk_flag, "samples");
+}
+
+TEST_F(StateTest, TheKeyOfDiskFlagsIsMadeOnceAndKept) {
+  const std::string key = open()->disk_flag_key();
+  EXPECT_EQ(key.size(), 64U);
+  EXPECT_EQ(open()->disk_flag_key(), key);
+}
+
+TEST_F(StateTest, ADatabaseOfVersion1IsMigratedWithWhatItHolds) {
+  std::filesystem::create_directories(std::filesystem::path(path()).parent_path());
+  {
+    soci::session sql(soci::sqlite3, path());
+    for (const char* statement : k_schema) {
+      sql << statement;
+    }
+    sql << "INSERT INTO meta (key, value) VALUES ('schema_version', '1')";
+    sql << "INSERT INTO checkpoints VALUES ('p','v','d','t','n','c','s',7,512,'w','u')";
+    sql << "INSERT INTO in_progress VALUES ('p','v','d','t','full','','c','s','/plan','now')";
+  }
+  const auto state = open();
+  const DiskIdentity identity{"p", "v", "d", "t"};
+  EXPECT_EQ(state->find_checkpoint(identity)->generation, 7U);
+  EXPECT_EQ(state->find_checkpoint(identity)->disk_flag, "");
+  EXPECT_EQ(state->find_in_progress(identity)->plan_path, "/plan");
+  EXPECT_FALSE(state->find_in_progress(identity)->target_created);
+  state->record_finished(identity, {{0, 512, ExtentKind::data}});
+  EXPECT_EQ(open()->find_in_progress(identity)->finished.size(), 1U);
 }
 
 TEST_F(StateTest, GenerationMustFollowTheStoredOne) {
