@@ -10,7 +10,9 @@ namespace {
 BaseChooser make_chooser(const ReadRequest& request, Session& session) {
   switch (request.base) {
     case BaseFrom::target:
-      return base_of_target(session.state(), request.target);
+      return base_of_target(
+          session.state(), request.target,
+          request.form == ReadForm::extents ? Interrupted::mended : Interrupted::not_mended);
     case BaseFrom::since:
       return base_of_change_ids(request.since);
     case BaseFrom::full:

@@ -15,7 +15,8 @@ int run_checkpoint_command(const SyncRequest& request, Session& session);
 /// The endpoint each disk is written to: its --map, else the pattern. Throws Error(usage) for a
 /// --map of no disk.
 std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHeader& header);
-SyncOptions sync_options(const SyncRequest& request, const Config& config);
+SyncOptions sync_options(const SyncRequest& request, const Config& config,
+                         const std::string& platform_type);
 SyncContext sync_context(const SyncRequest& request, Session& session);
 /// Where plans are spooled; stale ones of killed runs are removed.
 std::filesystem::path plan_directory(Session& session);

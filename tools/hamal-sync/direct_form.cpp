@@ -30,7 +30,8 @@ SyncResult sync_document(const SyncRequest& request, Session& session, Platform&
     header.vm_name = of.vm_name;
     header.disks.emplace_back().id = disk.id;
     header.disks.back().index = index;
-    return base_on_target(session.state(), of, disk, choose_targets(request, header)[0]);
+    return base_on_target(session.state(), of, disk, choose_targets(request, header)[0],
+                          Interrupted::mended);
   };
   session.progress().phase(document.vm_name, "planning", 0);
   auto changes = read_changes(platform, document, find_disks(document, request.disks), choose);
@@ -39,7 +40,8 @@ SyncResult sync_document(const SyncRequest& request, Session& session, Platform&
   auto disks = collect_plans(changes, plan_directory(session), session.cancel());
   session.progress().done(document.vm_name);
   return run_sync(header, disks, targets, source_of(platform, document),
-                  sync_options(request, session.config()), sync_context(request, session));
+                  sync_options(request, session.config(), header.platform_type),
+                  sync_context(request, session));
 }
 
 int sync_held(SyncRequest request, Session& session, const Endpoint& endpoint) {

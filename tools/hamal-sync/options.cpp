@@ -4,6 +4,7 @@
 #include <map>
 
 #include "hamal/util/error.hpp"
+#include "hamal/util/units.hpp"
 
 namespace hamal {
 namespace {
@@ -13,6 +14,16 @@ constexpr const char* k_description =
     "  hamal-cbt-read - --target T | hamal-sync - --target T     an extent or data stream\n"
     "  hamal-sync --source URI --target URI                      one disk by hand\n"
     "  hamal-sync --compare --source URI --target URI            names what differs";
+
+std::uint64_t size_of(const char* option, const std::string& text, std::uint64_t least) {
+  const auto size = parse_size(text);
+  if (!size || *size < least) {
+    throw Error(ErrorKind::usage,
+                std::string("not a size of at least ") + format_size(least) + ": " + text, option,
+                "write a number of bytes, or with K, M, G behind it");
+  }
+  return *size;
+}
 
 void add_sync_options(CLI::App& app, SyncRequest& request) {
   static const std::map<std::string, Incremental> k_incremental{{"auto", Incremental::automatic},
@@ -51,6 +62,20 @@ void add_sync_options(CLI::App& app, SyncRequest& request) {
                  "Parallel readers per disk (default: pre_disk_readers_count)")
       ->type_name("N")
       ->check(CLI::Range(1U, 64U).description(""));
+  app.add_option_function<std::string>(
+         "--bwlimit",
+         [&request](const std::string& text) {
+           request.bytes_per_second = size_of("--bwlimit", text, 1024);
+         },
+         "Read so many bytes per second at most, all disks together (10M)")
+      ->type_name("SIZE");
+  app.add_option_function<std::string>(
+         "--memory-limit",
+         [&request](const std::string& text) {
+           request.memory_limit = size_of("--memory-limit", text, 1U << 20);
+         },
+         "Buffers of all disks together (default: [sync] memory_limit)")
+      ->type_name("SIZE");
   app.add_option_function<unsigned>(
          "--wait",
          [&request](const unsigned& seconds) { request.wait = std::chrono::seconds(seconds); },

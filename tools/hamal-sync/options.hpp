@@ -24,6 +24,8 @@ struct SyncRequest {
   Force force = Force::no;
   bool dry_run = false;
   std::optional<unsigned> readers;
+  std::optional<std::uint64_t> memory_limit;  ///< bytes
+  std::uint64_t bytes_per_second = 0;         ///< 0: no limit
   std::chrono::milliseconds wait{0};
   std::string vm;  ///< checkpoint commands: filters
 };

@@ -9,6 +9,18 @@
 #include "hamal/util/error.hpp"
 
 namespace hamal {
+namespace {
+
+std::chrono::milliseconds release_of(const std::string& platform_type,
+                                     const PeriodSection& period) {
+  if (platform_type == "vmware") {
+    return period.vmware_release_cpu_time;
+  }
+  return platform_type == "openstack_ceph" ? period.openstack_release_cpu_time
+                                           : std::chrono::milliseconds(0);
+}
+
+}  // namespace
 
 int run_hamal_sync(const SyncRequest& request, Session& session) {
   switch (request.command) {
@@ -54,15 +66,26 @@ std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHea
   return targets;
 }
 
-SyncOptions sync_options(const SyncRequest& request, const Config& config) {
+SyncOptions sync_options(const SyncRequest& request, const Config& config,
+                         const std::string& platform_type) {
   SyncOptions options;
   options.incremental = request.incremental;
   options.resize = request.resize;
   options.force = request.force;
   options.dry_run = request.dry_run;
   options.readers = request.readers.value_or(config.data_sync.pre_disk_readers_count);
+  options.max_readers =
+      std::max(options.readers,
+               request.readers ? *request.readers : config.data_sync.max_pre_disk_readers_count);
   options.parallel_disks = config.data_sync.parallel_sync_disks_count;
-  options.memory_limit = config.sync.memory_limit;
+  options.max_parallel_disks =
+      std::max(options.parallel_disks, config.data_sync.max_parallel_sync_disks_count);
+  options.memory_limit = request.memory_limit.value_or(config.sync.memory_limit);
+  options.bytes_per_second = request.bytes_per_second;
+  options.release = release_of(platform_type, config.period);
+  options.flush_period = config.data_sync.fsync_period_frequency;
+  options.flush_timeout = config.data_sync.fsync_timeout;
+  options.outage_max = config.sync.outage_max;
   return options;
 }
 

@@ -1,5 +1,6 @@
 // One request, waited for: for callers that have nothing else to do meanwhile.
 #pragma once
+#include <chrono>
 #include <exception>
 #include <utility>
 
@@ -20,6 +21,21 @@ class AwaitedIo final : public IoCompletion {
     if (m_error) {
       std::rethrow_exception(m_error);
     }
+  }
+  /// False when that took longer than `timeout`: the queue must then go before this does.
+  bool wait(IoQueue& queue, std::chrono::milliseconds timeout) {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    std::vector<pollfd> fds;
+    while (m_pending && std::chrono::steady_clock::now() < deadline) {
+      fds.clear();
+      queue.add_poll_fds(fds);
+      ::poll(fds.data(), fds.size(), 20);
+      queue.progress();
+    }
+    if (m_error) {
+      std::rethrow_exception(m_error);
+    }
+    return !m_pending;
   }
 
  private:

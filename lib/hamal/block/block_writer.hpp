@@ -1,10 +1,12 @@
 // A disk that can be written: one implementation per kind (file, device, nbd).
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "hamal/block/io_queue.hpp"
+#include "hamal/util/error.hpp"
 
 namespace hamal {
 
@@ -19,7 +21,9 @@ class BlockWriter {
   virtual std::uint32_t max_request() const noexcept = 0;
   /// Everything whose completion was seen before the call is durable after it; covers all queues. A
   /// failed flush says nothing about any of it: the caller must write it all again (design rule 1).
-  virtual void flush() = 0;
+  /// One that takes longer than `timeout` (0: no bound) has failed.
+  virtual void flush(std::chrono::milliseconds timeout) = 0;
+  void flush() { flush(std::chrono::milliseconds(0)); }
   /// Starts writing out what has been written in the range, without waiting; a hint that makes
   /// flush() short.
   virtual void start_writeback(std::uint64_t offset, std::uint64_t length) {
@@ -27,5 +31,8 @@ class BlockWriter {
     static_cast<void>(length);
   }
 };
+
+/// The error of a flush that took too long.
+Error flush_too_slow(const std::string& uri, std::chrono::milliseconds timeout);
 
 }  // namespace hamal

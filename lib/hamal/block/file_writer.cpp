@@ -10,6 +10,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <thread>
 #include <utility>
 
 #include "hamal/util/error.hpp"
@@ -26,6 +31,23 @@ constexpr std::array<std::byte, 1U << 20> k_zeros{};
 bool is_unsupported(int errno_value) {
   return errno_value == EOPNOTSUPP || errno_value == ENOSYS || errno_value == EINVAL ||
          errno_value == ENODEV || errno_value == ENOTTY;
+}
+
+// Nothing can interrupt a flush that the storage does not answer: it is left to a thread of its
+// own, on a descriptor of its own. nullopt when it took too long.
+std::optional<int> within(std::chrono::milliseconds timeout, int fd, const std::string& uri,
+                          const std::function<int(int)>& flush) {
+  const auto own = std::make_shared<UniqueFd>(::fcntl(fd, F_DUPFD_CLOEXEC, 0));  // NOLINT: variadic
+  if (!*own) {
+    throw system_error("cannot open once more", uri, errno);
+  }
+  std::packaged_task<int()> task([own, flush] { return flush(own->get()); });
+  auto result = task.get_future();
+  std::thread(std::move(task)).detach();
+  if (result.wait_for(timeout) != std::future_status::ready) {
+    return std::nullopt;
+  }
+  return result.get();
 }
 
 int fallocate_whole(int fd, int mode, std::uint64_t offset, std::uint64_t length) {
@@ -202,16 +224,23 @@ void FileWriter::write_zeros(std::uint64_t offset, std::uint64_t length) const {
   }
 }
 
-void FileWriter::flush() {
+void FileWriter::flush(std::chrono::milliseconds timeout) {
   if (m_flush_failed) {
     throw Error(ErrorKind::failed, "an earlier flush failed", m_uri,
                 "what was written since the last good flush must be written again");
   }
   const bool metadata = m_metadata_changed;
-  if ((metadata ? ::fsync(m_fd.get()) : ::fdatasync(m_fd.get())) != 0) {
-    const int error = errno;
+  const auto flush_it = [metadata](int fd) {
+    return (metadata ? ::fsync(fd) : ::fdatasync(fd)) == 0 ? 0 : errno;
+  };
+  const std::optional<int> error =
+      timeout.count() == 0 ? flush_it(m_fd.get()) : within(timeout, m_fd.get(), m_uri, flush_it);
+  if (error != 0) {
     m_flush_failed = true;
-    throw system_error("cannot flush", m_uri, error);
+    if (!error) {
+      throw flush_too_slow(m_uri, timeout);
+    }
+    throw system_error("cannot flush", m_uri, *error);
   }
   m_metadata_changed = false;
 }

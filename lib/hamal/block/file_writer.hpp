@@ -23,7 +23,8 @@ class FileWriter final : public BlockWriter {
   std::unique_ptr<WriteQueue> open_queue() override;
   unsigned max_queues() const noexcept override;
   std::uint32_t max_request() const noexcept override;
-  void flush() override;
+  using BlockWriter::flush;
+  void flush(std::chrono::milliseconds timeout) override;
   void start_writeback(std::uint64_t offset, std::uint64_t length) override;
 
   int fd() const noexcept { return m_fd.get(); }

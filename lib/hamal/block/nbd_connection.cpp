@@ -17,6 +17,8 @@ namespace {
 constexpr std::uint32_t k_default_max_request = 32U << 20;
 constexpr std::uint32_t k_our_preferred_request = 256U << 10;
 constexpr auto k_connect_timeout = std::chrono::seconds(30);
+// One more connection to a server that answered already: it either takes it soon, or never.
+constexpr auto k_another_timeout = std::chrono::seconds(10);
 
 Transience transience_of_connect(int errno_value) {
   switch (errno_value) {
@@ -104,7 +106,8 @@ void NbdConnection::connect(const std::vector<std::string>& contexts) {
   if (nbd_aio_connect_uri(h, m_uri.c_str()) == -1) {
     fail();
   }
-  const auto deadline = std::chrono::steady_clock::now() + k_connect_timeout;
+  const auto deadline = std::chrono::steady_clock::now() +
+                        (m_sharing == Sharing::shared ? k_connect_timeout : k_another_timeout);
   while (nbd_aio_is_connecting(h) == 1 || nbd_aio_is_negotiating(h) == 1) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());

@@ -224,7 +224,7 @@ std::unique_ptr<BlockReader> NbdWriter::open_reader() {
   return std::make_unique<NbdReader>(m_connection);
 }
 
-void NbdWriter::flush() {
+void NbdWriter::flush(std::chrono::milliseconds timeout) {
   if (m_flush_failed) {
     throw Error(ErrorKind::failed, "an earlier flush failed", uri(),
                 "what was written since the last good flush must be written again");
@@ -234,7 +234,12 @@ void NbdWriter::flush() {
     NbdChannelQueue queue(channel);
     AwaitedIo done;
     channel.flush(done);
-    done.wait(queue);
+    if (timeout.count() == 0) {
+      done.wait(queue);
+    } else if (!done.wait(queue, timeout)) {
+      m_connection->cut();
+      throw flush_too_slow(uri(), timeout);
+    }
   } catch (...) {
     m_flush_failed = true;  // the server may have dropped what it could not write
     throw;

@@ -32,7 +32,8 @@ class NbdWriter final : public BlockWriter {
   std::unique_ptr<WriteQueue> open_queue() override;
   unsigned max_queues() const noexcept override;
   std::uint32_t max_request() const noexcept override;
-  void flush() override;
+  using BlockWriter::flush;
+  void flush(std::chrono::milliseconds timeout) override;
   /// Reads what is written, over a connection of its own only where the server promises that
   /// several are consistent. May outlive the writer.
   std::unique_ptr<BlockReader> open_reader();

@@ -40,6 +40,7 @@ class QuietProgress final : public Progress {
   void phase(std::string_view /*object*/, std::string_view /*name*/,
              std::uint64_t /*total*/) override {}
   void advance(std::string_view /*object*/, std::uint64_t /*bytes*/) override {}
+  void bound(std::string_view /*object*/, std::string_view /*by*/) override {}
   void done(std::string_view /*object*/) override {}
 };
 
@@ -148,6 +149,7 @@ class DrawnProgress final : public Progress {
   void advance(std::string_view object, std::uint64_t bytes) override {
     m_items.advance(object, bytes);
   }
+  void bound(std::string_view object, std::string_view by) override { m_items.bound(object, by); }
   void done(std::string_view object) override {
     const std::lock_guard lock(m_mutex);
     if (const auto last = m_items.finish(object, now())) {

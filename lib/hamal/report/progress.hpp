@@ -23,6 +23,8 @@ class Progress {
   /// unknown.
   virtual void phase(std::string_view object, std::string_view name, std::uint64_t total) = 0;
   virtual void advance(std::string_view object, std::uint64_t bytes) = 0;
+  /// What the object waits for most, now: "source", "target", "throttle", "cpu", "nothing".
+  virtual void bound(std::string_view object, std::string_view by) = 0;
   /// The object is done: its line ends.
   virtual void done(std::string_view object) = 0;
 };

@@ -28,6 +28,9 @@ std::string amounts(const ProgressView& view) {
   if (const auto eta = view.eta()) {
     text += " ETA " + format_duration(*eta);
   }
+  if (!view.bound_by.empty() && view.bound_by != "nothing") {
+    text += " bound by: " + view.bound_by;
+  }
   return text;
 }
 
@@ -52,6 +55,8 @@ std::string progress_text(const std::vector<ProgressView>& views) {
     sum.total += view.total;
     sum.rate += view.rate;
     known = known && view.total > 0;
+    sum.bound_by =
+        sum.bound_by.empty() || sum.bound_by == view.bound_by ? view.bound_by : "several";
     names += fmt::format("{}{} {}", names.empty() ? "" : ", ", escape_control(view.object),
                          escape_control(view.phase));
   }
@@ -81,6 +86,8 @@ std::string progress_json(std::string_view event, const ProgressView& view, std:
   line["total"] = view.total > 0 ? nlohmann::ordered_json(view.total) : nullptr;
   line["rate"] = whole(view.rate);
   const auto eta = view.eta();
+  line["bound_by"] = view.bound_by.empty() ? nlohmann::ordered_json(nullptr)
+                                           : nlohmann::ordered_json(view.bound_by);
   line["eta_seconds"] = eta ? nlohmann::ordered_json(eta->count()) : nullptr;
   // Names come from platforms and need not be UTF-8.
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";

@@ -62,6 +62,7 @@ ProgressView ProgressItems::begin_phase(std::string_view object, std::string_vie
   }
   Item& item = *found->second;
   item.phase = phase;
+  item.bound_by.clear();
   item.total = total;
   item.done = 0;
   item.meter.restart(now);
@@ -73,6 +74,14 @@ void ProgressItems::advance(std::string_view object, std::uint64_t bytes) {
   const auto found = m_items.find(object);
   if (found != m_items.end()) {
     found->second->done.fetch_add(bytes, std::memory_order_relaxed);
+  }
+}
+
+void ProgressItems::bound(std::string_view object, std::string_view by) {
+  const std::unique_lock lock(m_mutex);
+  const auto found = m_items.find(object);
+  if (found != m_items.end()) {
+    found->second->bound_by = by;
   }
 }
 
@@ -99,7 +108,7 @@ std::vector<ProgressView> ProgressItems::sample(TimePoint now) {
 }
 
 ProgressView ProgressItems::view(const std::string& object, const Item& item) {
-  return {object, item.phase, item.done, item.total, item.meter.rate()};
+  return {object, item.phase, item.done, item.total, item.meter.rate(), item.bound_by};
 }
 
 }  // namespace hamal

@@ -38,6 +38,7 @@ struct ProgressView {
   std::uint64_t done = 0;
   std::uint64_t total = 0;  ///< 0: unknown
   double rate = 0;          ///< bytes per second
+  std::string bound_by{};   ///< empty: not known
 
   std::optional<unsigned> percent() const;
   std::optional<std::chrono::seconds> eta() const;
@@ -51,6 +52,8 @@ class ProgressItems {
   ProgressView begin_phase(std::string_view object, std::string_view phase, std::uint64_t total,
                            TimePoint now);
   void advance(std::string_view object, std::uint64_t bytes);
+  /// Until the next phase.
+  void bound(std::string_view object, std::string_view by);
   /// nullopt when there is no such object.
   std::optional<ProgressView> finish(std::string_view object, TimePoint now);
   /// All that are not done, with a sample taken of each.
@@ -59,6 +62,7 @@ class ProgressItems {
  private:
   struct Item {
     std::string phase;
+    std::string bound_by;
     std::uint64_t total = 0;
     std::atomic<std::uint64_t> done{0};
     RateMeter meter;

@@ -2,13 +2,18 @@
 
 #include <algorithm>
 #include <bit>
+#include <condition_variable>
 #include <mutex>
 #include <thread>
 
 #include "hamal/sync/copy_worker.hpp"
+#include "hamal/sync/growth.hpp"
+#include "hamal/util/error.hpp"
 
 namespace hamal {
 namespace {
+
+using std::chrono::steady_clock;
 
 // Large enough that a request costs little beside its bytes, small enough that a few fit the core's
 // cache.
@@ -17,6 +22,7 @@ constexpr std::uint32_t k_piece_bytes = 256U << 10;
 constexpr std::uint64_t k_zero_piece_bytes = 1ULL << 30;
 constexpr std::size_t k_max_slots = 64;
 constexpr std::size_t k_min_slots = 4;
+constexpr std::chrono::milliseconds k_tick{100};
 
 std::uint32_t piece_bytes(const CopyRequest& request) {
   const std::uint32_t bound =
@@ -24,57 +30,168 @@ std::uint32_t piece_bytes(const CopyRequest& request) {
   return std::max(std::bit_floor(bound), 4096U);
 }
 
-void add(CopyStats& sum, const CopyStats& part) {
-  sum.read_bytes += part.read_bytes;
-  sum.read_requests += part.read_requests;
-  sum.written_bytes += part.written_bytes;
-  sum.zeroed_bytes += part.zeroed_bytes;
-  sum.skipped_bytes += part.skipped_bytes;
-  sum.source_ms += part.source_ms;
-  sum.target_ms += part.target_ms;
-}
+// The threads of one copy, and the loop that looks after them.
+class Crew {
+ public:
+  Crew(const CopyRequest& request, CopyStats& stats)
+      : m_request(request),
+        m_stats(stats),
+        m_most(most_workers(request)),
+        m_piece(piece_bytes(request)),
+        m_queue(request.plan, m_piece, k_zero_piece_bytes, request.finished,
+                request.pace.retry_pause),
+        m_shared{request, m_queue, m_times, m_stop, m_wanted, m_moved, slots(), m_piece} {}
+
+  void run() {
+    const unsigned start = std::clamp(m_request.pace.readers, 1U, m_most);
+    hire(start);
+    Growth growth(start, m_most, steady_clock::now());
+    while (!all_gone()) {
+      try {
+        m_request.tick();
+        tell();
+        hire(growth.wanted(m_moved.load(), m_times.latency(), steady_clock::now()));
+      } catch (...) {
+        fail(std::current_exception());
+      }
+    }
+    m_threads.clear();
+    note_stats();
+    if (m_first_error) {
+      std::rethrow_exception(m_first_error);
+    }
+  }
+
+ private:
+  static unsigned most_workers(const CopyRequest& request) {
+    const auto fitting = static_cast<unsigned>(std::max<std::uint64_t>(
+        request.pace.memory / (k_min_slots * std::uint64_t{piece_bytes(request)}), 1));
+    return std::max(1U,
+                    std::min({std::max(request.pace.max_readers, request.pace.readers),
+                              request.source.max_queues(), request.target.max_queues(), fitting}));
+  }
+
+  // The same for those who come later: the memory is divided by the ceiling.
+  std::size_t slots() const {
+    return std::clamp<std::size_t>(m_request.pace.memory / m_most / m_piece, k_min_slots,
+                                   k_max_slots);
+  }
+
+  // Workers above the number retire by themselves.
+  void hire(unsigned wanted) {
+    if (m_stop.load()) {
+      return;
+    }
+    m_wanted.store(wanted);
+    while (m_threads.size() < wanted) {
+      const auto number = static_cast<unsigned>(m_threads.size());
+      {
+        const std::lock_guard lock(m_mutex);
+        ++m_working;
+        m_stats.workers = std::max(m_stats.workers, number + 1);
+      }
+      m_threads.emplace_back([this, number] { work(number); });
+    }
+  }
+
+  void work(unsigned number) {
+    try {
+      if (const auto worker = open_worker(number)) {
+        worker->run();
+        const std::lock_guard lock(m_mutex);
+        add(m_stats, worker->stats());
+      }
+    } catch (...) {
+      fail(std::current_exception());
+    }
+    const std::lock_guard lock(m_mutex);
+    --m_working;
+    m_gone.notify_one();
+  }
+
+  // A server may allow fewer connections than we would like: null, and those there are go on.
+  std::unique_ptr<CopyWorker> open_worker(unsigned number) {
+    try {
+      return std::make_unique<CopyWorker>(m_shared, number, m_request.source.open_queue(),
+                                          m_request.target.open_queue());
+    } catch (const Error& error) {
+      if (number == 0 || !error.transient()) {
+        throw;
+      }
+      const std::lock_guard lock(m_mutex);
+      m_stats.refused = error.what();
+      m_stats.workers = std::min(m_stats.workers, number);
+      return nullptr;
+    }
+  }
+
+  void fail(std::exception_ptr error) {
+    const std::lock_guard lock(m_mutex);
+    m_stop.store(true);
+    if (!m_first_error) {
+      m_first_error = std::move(error);
+    }
+  }
+
+  // Waits one tick at most.
+  bool all_gone() {
+    std::unique_lock lock(m_mutex);
+    return m_gone.wait_for(lock, k_tick, [this] { return m_working == 0; });
+  }
+
+  void tell() {
+    if (CopyLoad* load = m_request.pace.load) {
+      const std::uint64_t moved = m_moved.load();
+      load->moved += moved - m_told;
+      load->latency_ns.store(m_times.latency().count());
+      m_told = moved;
+    }
+    const TimeShares now = m_times.shares();
+    m_request.progress.bound(m_request.object, bound_by(now - m_shown));
+    m_shown = now;
+  }
+
+  void note_stats() {
+    add(m_stats.times, m_times.shares());
+    m_stats.retried_requests += m_queue.retried();
+    m_stats.unreadable = m_queue.unreadable();
+    m_stats.unreadable_reason = m_queue.unreadable_reason();
+  }
+
+  const CopyRequest& m_request;
+  CopyStats& m_stats;
+  unsigned m_most;
+  std::uint32_t m_piece;
+  CopyQueue m_queue;
+  CopyTimes m_times;
+  TimeShares m_shown;
+  std::uint64_t m_told = 0;
+  std::atomic<bool> m_stop{false};
+  std::atomic<unsigned> m_wanted{0};
+  std::atomic<std::uint64_t> m_moved{0};
+  CopyShared m_shared;
+  std::mutex m_mutex;  // of the statistics, m_working and m_first_error
+  std::condition_variable m_gone;
+  unsigned m_working = 0;
+  std::exception_ptr m_first_error;
+  std::vector<std::jthread> m_threads;  // last: they use all the others
+};
 
 }  // namespace
 
-CopyStats copy_extents(const CopyRequest& request) {
-  const unsigned workers = std::max(
-      1U, std::min({request.readers, request.source.max_queues(), request.target.max_queues()}));
-  const std::uint32_t piece = piece_bytes(request);
-  WorkQueue work(request.plan, piece, k_zero_piece_bytes);
-  std::atomic<bool> stop{false};
-  const CopyShared shared{
-      request, work, stop,
-      std::clamp<std::size_t>(request.memory / workers / piece, k_min_slots, k_max_slots), piece};
+void add(CopyStats& sum, const CopyStats& part) {
+  sum.read_bytes += part.read_bytes;
+  sum.read_requests += part.read_requests;
+  sum.retried_requests += part.retried_requests;
+  sum.written_bytes += part.written_bytes;
+  sum.zeroed_bytes += part.zeroed_bytes;
+  sum.skipped_bytes += part.skipped_bytes;
+  add(sum.times, part.times);
+  sum.workers = std::max(sum.workers, part.workers);
+}
 
-  CopyStats total;
-  total.workers = workers;
-  std::mutex mutex;  // of total and first_error
-  std::exception_ptr first_error;
-  const auto run_worker = [&] {
-    try {
-      CopyWorker worker(shared, request.source.open_queue(), request.target.open_queue());
-      worker.run();
-      const std::lock_guard lock(mutex);
-      add(total, worker.stats());
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      stop.store(true, std::memory_order_relaxed);
-      if (!first_error) {
-        first_error = std::current_exception();
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> threads;
-    for (unsigned i = 1; i < workers; ++i) {
-      threads.emplace_back(run_worker);
-    }
-    run_worker();
-  }
-  if (first_error) {
-    std::rethrow_exception(first_error);
-  }
-  return total;
+void copy_extents(const CopyRequest& request, CopyStats& stats) {
+  Crew(request, stats).run();
 }
 
 }  // namespace hamal

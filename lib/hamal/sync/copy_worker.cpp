@@ -1,5 +1,6 @@
 #include "hamal/sync/copy_worker.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "hamal/sync/zero_scan.hpp"
@@ -7,6 +8,8 @@
 
 namespace hamal {
 namespace {
+
+using std::chrono::steady_clock;
 
 // Zeros are looked for at the granularity of file systems and bitmaps.
 constexpr std::size_t k_zero_granularity = 4096;
@@ -18,6 +21,21 @@ constexpr std::size_t k_min_zero_run_in_place = 64U << 10;
 // sorts them.
 constexpr std::size_t k_min_writeback = 128U << 10;
 
+// The bound is for `stop` and `wanted`, which have no descriptor.
+constexpr int k_longest_wait_ms = 200;
+
+constexpr std::uint64_t k_mib = 1U << 20;
+
+bool is_transient(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& known) {
+    return known.transient();
+  } catch (...) {
+    return false;
+  }
+}
+
 }  // namespace
 
 class CopyWorker::Slot final : public IoCompletion {
@@ -25,21 +43,11 @@ class CopyWorker::Slot final : public IoCompletion {
   Slot(CopyWorker& worker, std::span<std::byte> buffer) : m_worker(worker), m_buffer(buffer) {}
 
   void io_done(std::exception_ptr error) noexcept override {
-    if (error) {
-      m_worker.fail(std::move(error));
-    }
     if (m_reading) {
-      m_reading = false;
-      --m_worker.m_reading;
-      ++m_worker.m_writing;
-      m_outstanding = 1;  // held by write_out until all parts are submitted
-      if (!m_worker.m_error) {
-        try {
-          m_worker.write_out(*this);
-        } catch (...) {
-          m_worker.fail(std::current_exception());
-        }
-      }
+      read_done(error);
+    } else if (error) {
+      m_done = false;
+      m_worker.fail(std::move(error));
     }
     if (--m_outstanding == 0) {
       --m_worker.m_writing;
@@ -47,16 +55,50 @@ class CopyWorker::Slot final : public IoCompletion {
     }
   }
 
+  void begin(bool reading) {
+    m_reading = reading;
+    m_done = true;
+    m_outstanding = 1;  // held until all parts are submitted
+    m_since = steady_clock::now();
+    ++(reading ? m_worker.m_reading : m_worker.m_writing);
+  }
+
   CopyWorker& m_worker;
   std::span<std::byte> m_buffer;
-  Extent m_piece;
+  CopyPiece m_piece;
   bool m_reading = false;
-  unsigned m_outstanding = 0;  // writes not yet done
+  bool m_done = true;          // nothing of it has failed
+  unsigned m_outstanding = 0;  // parts not yet written
+  SteadyTime m_since{};        // when it was submitted to the source, or to the target
+
+ private:
+  void read_done(const std::exception_ptr& error) noexcept {
+    const SteadyTime now = steady_clock::now();
+    m_worker.m_shared.times.source_answered(now - m_since);
+    m_since = now;
+    m_reading = false;
+    --m_worker.m_reading;
+    ++m_worker.m_writing;
+    try {
+      if (error) {
+        m_done = false;
+        m_worker.read_failed(*this, error);
+      } else if (!m_worker.m_error) {
+        m_worker.write_out(*this);
+      } else {
+        m_done = false;
+      }
+    } catch (...) {
+      m_done = false;
+      m_worker.fail(std::current_exception());
+    }
+  }
 };
 
-CopyWorker::CopyWorker(const CopyShared& shared, std::unique_ptr<ReadQueue> source,
+CopyWorker::CopyWorker(const CopyShared& shared, unsigned number, std::unique_ptr<ReadQueue> source,
                        std::unique_ptr<WriteQueue> target)
     : m_shared(shared),
+      m_number(number),
       m_buffers(shared.slots, shared.piece_bytes),
       m_source(std::move(source)),
       m_target(std::move(target)),
@@ -70,103 +112,136 @@ CopyWorker::CopyWorker(const CopyShared& shared, std::unique_ptr<ReadQueue> sour
 CopyWorker::~CopyWorker() = default;
 
 void CopyWorker::run() {
-  for (;;) {
+  SteadyTime counted = steady_clock::now();
+  for (Take take = Take::more;;) {
     m_shared.request.cancel.check();
-    while (!m_error && !m_drained && !m_free.empty() && take_piece()) {
+    take = Take::more;
+    while (!m_error && take == Take::more && !m_free.empty()) {
+      take = take_piece();
     }
     if (m_error) {
       std::rethrow_exception(m_error);
     }
     if (m_shared.stop.load(std::memory_order_relaxed)) {
-      return;  // another worker has the error
+      return;  // somebody else has the error
     }
-    if (m_reading + m_writing == 0) {
-      if (m_drained) {
-        break;
-      }
-      continue;
+    if (take == Take::end && idle()) {
+      m_shared.times.worked(steady_clock::now() - counted);
+      return;
     }
     wait();
+    const SteadyTime now = steady_clock::now();
+    m_shared.times.worked(now - counted);
+    counted = now;
   }
-  using Milliseconds = std::chrono::milliseconds;
-  m_stats.source_ms =
-      static_cast<std::uint64_t>(std::chrono::duration_cast<Milliseconds>(m_source_time).count());
-  m_stats.target_ms =
-      static_cast<std::uint64_t>(std::chrono::duration_cast<Milliseconds>(m_target_time).count());
 }
 
-// False when the loop should look at the world before taking more: the plan ended, or someone asked
-// to stop.
-bool CopyWorker::take_piece() {
+CopyWorker::Take CopyWorker::take_piece() {
   if (m_shared.stop.load(std::memory_order_relaxed) || m_shared.request.cancel.requested()) {
-    return false;
+    return Take::pause;
+  }
+  if (m_number >= m_shared.wanted.load(std::memory_order_relaxed)) {
+    return Take::end;
+  }
+  const SteadyTime now = steady_clock::now();
+  if (now < m_paused_until) {
+    return Take::pause;
   }
   Slot& slot = *m_free.back();
-  if (!m_shared.work.next(slot.m_piece)) {
-    m_drained = true;
-    return false;
+  switch (m_shared.work.next(slot.m_piece, now, m_paused_until)) {
+    case CopyQueue::Next::piece:
+      break;
+    case CopyQueue::Next::later:
+      m_throttled = false;
+      return Take::pause;
+    case CopyQueue::Next::end:
+      return Take::end;
   }
   m_free.pop_back();
-  if (slot.m_piece.kind == ExtentKind::data) {
+  if (slot.m_piece.extent.kind == ExtentKind::data) {
+    pace(slot.m_piece.extent.length);
     if (!copy_in_kernel(slot)) {
       start_read(slot);
     }
   } else {
-    ++m_writing;
-    slot.m_outstanding = 1;
-    start_zero(slot, slot.m_piece.offset, slot.m_piece.length);
+    slot.begin(false);
+    start_zero(slot, slot.m_piece.extent.offset, slot.m_piece.extent.length);
     slot.io_done(nullptr);
   }
-  return true;
+  return Take::more;
+}
+
+// What was taken goes at once; the next piece waits for it.
+void CopyWorker::pace(std::uint64_t bytes) {
+  const CopyPace& pace = m_shared.request.pace;
+  const SteadyTime now = steady_clock::now();
+  std::chrono::nanoseconds pause{0};
+  if (pace.limit != nullptr) {
+    pause = pace.limit->take(bytes, now);
+  }
+  if (pace.release.count() > 0) {
+    m_unreleased += bytes;
+    pause += (m_unreleased / k_mib) * pace.release;
+    m_unreleased %= k_mib;
+  }
+  if (pause.count() > 0) {
+    m_paused_until = now + pause;
+    m_throttled = true;
+  }
 }
 
 // Between two files of one host: no byte passes this process, and zeros the source has allocated
-// stay so.
+// stay so. What fails here is tried by reading and writing, which tells whose fault it is.
 bool CopyWorker::copy_in_kernel(Slot& slot) {
   if (m_source_file < 0) {
     return false;
   }
-  const auto since = std::chrono::steady_clock::now();
-  ++m_writing;
-  slot.m_outstanding = 1;
-  if (!m_target->copy_from(m_source_file, slot.m_piece.offset, slot.m_piece.length, slot)) {
+  const Extent& extent = slot.m_piece.extent;
+  const SteadyTime since = steady_clock::now();
+  slot.begin(false);
+  bool copied = false;
+  try {
+    copied = m_target->copy_from(m_source_file, extent.offset, extent.length, slot);
+  } catch (const Error&) {
+  }
+  if (!copied) {
     m_source_file = -1;
     --m_writing;
     return false;
   }
   add_target(since);
   ++m_stats.read_requests;
-  m_stats.read_bytes += slot.m_piece.length;
-  m_stats.written_bytes += slot.m_piece.length;
+  m_stats.read_bytes += extent.length;
+  m_stats.written_bytes += extent.length;
   return true;
 }
 
 void CopyWorker::start_read(Slot& slot) {
-  slot.m_reading = true;
-  ++m_reading;
+  const Extent& extent = slot.m_piece.extent;
+  slot.begin(true);
   ++m_stats.read_requests;
-  m_stats.read_bytes += slot.m_piece.length;
-  const auto begin = std::chrono::steady_clock::now();
+  m_stats.read_bytes += extent.length;
+  const SteadyTime since = slot.m_since;
   const auto target_before = m_target_time;
-  m_source->read(slot.m_piece.offset, slot.m_buffer.first(slot.m_piece.length), slot);
-  // A queue that completes at once has written too by now: that part is the target's.
-  add_source(begin + (m_target_time - target_before));
+  m_source->read(extent.offset, slot.m_buffer.first(extent.length), slot);
+  add_source(since, target_before);
 }
 
 void CopyWorker::write_out(Slot& slot) {
-  const auto bytes = std::span<const std::byte>(slot.m_buffer).first(slot.m_piece.length);
+  const Extent& extent = slot.m_piece.extent;
+  const auto bytes = std::span<const std::byte>(slot.m_buffer).first(extent.length);
   const std::size_t min_zero =
       m_shared.request.blank == Blank::yes ? k_zero_granularity : k_min_zero_run_in_place;
   for_each_run(bytes, k_zero_granularity, min_zero,
                [&](std::size_t begin, std::size_t length, bool zero) {
-                 const std::uint64_t offset = slot.m_piece.offset + begin;
+                 const std::uint64_t offset = extent.offset + begin;
                  if (zero) {
                    start_zero(slot, offset, length);
                    return;
                  }
                  ++slot.m_outstanding;
                  m_stats.written_bytes += length;
-                 const auto since = std::chrono::steady_clock::now();
+                 const SteadyTime since = steady_clock::now();
                  m_target->write(offset, bytes.subspan(begin, length), slot);
                  add_target(since);
                });
@@ -179,17 +254,46 @@ void CopyWorker::start_zero(Slot& slot, std::uint64_t offset, std::uint64_t leng
   }
   ++slot.m_outstanding;
   m_stats.zeroed_bytes += length;
-  const auto since = std::chrono::steady_clock::now();
+  const SteadyTime since = steady_clock::now();
   m_target->zero(offset, length, slot);
   add_target(since);
 }
 
-void CopyWorker::release(Slot& slot) {
-  if (slot.m_piece.kind == ExtentKind::data && slot.m_piece.length >= k_min_writeback) {
-    m_shared.request.target.start_writeback(slot.m_piece.offset, slot.m_piece.length);
+// The connection's failure ends the copy (and is retried as a whole); a range's is its own.
+void CopyWorker::read_failed(Slot& slot, const std::exception_ptr& error) {
+  m_stats.read_bytes -= slot.m_piece.extent.length;
+  if (is_transient(error)) {
+    std::rethrow_exception(error);
   }
-  m_shared.request.progress.advance(m_shared.request.object, slot.m_piece.length);
+  m_shared.work.read_failed(slot.m_piece, error, steady_clock::now());
+}
+
+void CopyWorker::release(Slot& slot) {
   m_free.push_back(&slot);
+  if (!slot.m_done) {
+    return;
+  }
+  const Extent& extent = slot.m_piece.extent;
+  if (extent.kind == ExtentKind::data) {
+    m_shared.times.target_answered(steady_clock::now() - slot.m_since);
+    m_shared.moved.fetch_add(extent.length, std::memory_order_relaxed);
+    if (extent.length >= k_min_writeback) {
+      m_shared.request.target.start_writeback(extent.offset, extent.length);
+    }
+  }
+  m_shared.work.finished(slot.m_piece);
+  m_shared.request.progress.advance(m_shared.request.object, extent.length);
+}
+
+int CopyWorker::wait_milliseconds() const {
+  if (m_free.empty()) {
+    return k_longest_wait_ms;
+  }
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(m_paused_until - steady_clock::now());
+  return left.count() <= 0
+             ? k_longest_wait_ms
+             : static_cast<int>(std::min<std::int64_t>(left.count(), k_longest_wait_ms));
 }
 
 void CopyWorker::wait() {
@@ -197,25 +301,30 @@ void CopyWorker::wait() {
   m_source->add_poll_fds(m_poll);
   m_target->add_poll_fds(m_poll);
   m_poll.push_back({m_shared.request.cancel.poll_fd(), POLLIN, 0});
-  const auto begin = std::chrono::steady_clock::now();
-  // The bound is for `stop`, which has no descriptor.
-  if (::poll(m_poll.data(), m_poll.size(), 200) < 0 && errno != EINTR) {
+  const SteadyTime begin = steady_clock::now();
+  if (::poll(m_poll.data(), m_poll.size(), wait_milliseconds()) < 0 && errno != EINTR) {
     throw system_error("cannot wait for the disk", m_shared.request.source.uri(), errno);
   }
-  // With reads outstanding and free slots it is the source that is awaited; with all slots written
-  // out, the target.
-  if (m_writing > m_reading) {
-    add_target(begin);
-  } else {
-    add_source(begin);
-  }
-  const auto working = std::chrono::steady_clock::now();
+  account_wait(begin);
+  const SteadyTime reading = steady_clock::now();
   const auto target_before = m_target_time;
   m_source->progress();
-  add_source(working + (m_target_time - target_before));
-  const auto writing = std::chrono::steady_clock::now();
+  add_source(reading, target_before);
+  const SteadyTime writing = steady_clock::now();
   m_target->progress();
   add_target(writing);
+}
+
+// With reads outstanding it is the source that is awaited; with more of the slots being written,
+// the target; with none of either, what keeps the next piece back.
+void CopyWorker::account_wait(SteadyTime since) {
+  if (idle() && m_throttled) {
+    m_shared.times.throttle(steady_clock::now() - since);
+  } else if (m_writing > m_reading) {
+    add_target(since);
+  } else {
+    add_source(since, m_target_time);
+  }
 }
 
 void CopyWorker::fail(std::exception_ptr error) noexcept {
@@ -224,12 +333,14 @@ void CopyWorker::fail(std::exception_ptr error) noexcept {
   }
 }
 
-void CopyWorker::add_source(SteadyTime since) noexcept {
-  m_source_time += std::chrono::steady_clock::now() - since;
+void CopyWorker::add_source(SteadyTime since, std::chrono::nanoseconds target_before) noexcept {
+  m_shared.times.source(steady_clock::now() - since - (m_target_time - target_before));
 }
 
 void CopyWorker::add_target(SteadyTime since) noexcept {
-  m_target_time += std::chrono::steady_clock::now() - since;
+  const auto time = steady_clock::now() - since;
+  m_target_time += time;
+  m_shared.times.target(time);
 }
 
 }  // namespace hamal

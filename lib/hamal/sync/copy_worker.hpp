@@ -3,7 +3,8 @@
 // A slot is one piece in flight: a buffer and its state.
 //
 //        take a piece              read done               all writes done
-//   free ────────────► reading ───────────────► writing ───────────────────► free
+//   free ────────────► reading ───────────────► writing ───────────────────► free, finished
+//     │                   └─ read failed: back to the queue ─────────────────► free
 //     └──────────────────── zero piece ────────────┘
 //
 // The write is submitted from the completion of its read, while the bytes are in this core's cache;
@@ -21,16 +22,21 @@
 #include "hamal/block/io_queue.hpp"
 #include "hamal/sync/buffer_pool.hpp"
 #include "hamal/sync/copy.hpp"
-#include "hamal/sync/work_queue.hpp"
+#include "hamal/sync/copy_queue.hpp"
 
 namespace hamal {
 
 /// What the workers of one copy share.
 struct CopyShared {
   const CopyRequest& request;
-  WorkQueue& work;
-  /// Set by the first worker that fails: the others stop taking pieces.
+  CopyQueue& work;
+  CopyTimes& times;
+  /// Set by the first that fails: the others stop taking pieces.
   std::atomic<bool>& stop;
+  /// Workers with this number or a higher one retire.
+  std::atomic<unsigned>& wanted;
+  /// Bytes of data that have been copied.
+  std::atomic<std::uint64_t>& moved;
   std::size_t slots;
   std::size_t piece_bytes;
 };
@@ -38,7 +44,7 @@ struct CopyShared {
 /// Used by one thread.
 class CopyWorker {
  public:
-  CopyWorker(const CopyShared& shared, std::unique_ptr<ReadQueue> source,
+  CopyWorker(const CopyShared& shared, unsigned number, std::unique_ptr<ReadQueue> source,
              std::unique_ptr<WriteQueue> target);
   ~CopyWorker();
   /// Until the plan is dealt out and everything taken is written. Throws the first error, with
@@ -50,18 +56,27 @@ class CopyWorker {
   class Slot;
   using SteadyTime = std::chrono::steady_clock::time_point;
 
-  bool take_piece();
+  /// What the loop should do next.
+  enum class Take { more, pause, end };
+  Take take_piece();
+  void pace(std::uint64_t bytes);
   bool copy_in_kernel(Slot& slot);
   void start_read(Slot& slot);
   void write_out(Slot& slot);
   void start_zero(Slot& slot, std::uint64_t offset, std::uint64_t length);
+  void read_failed(Slot& slot, const std::exception_ptr& error);
   void release(Slot& slot);
+  bool idle() const noexcept { return m_reading + m_writing == 0; }
   void wait();
+  int wait_milliseconds() const;
+  void account_wait(SteadyTime since);
   void fail(std::exception_ptr error) noexcept;
-  void add_source(SteadyTime since) noexcept;
   void add_target(SteadyTime since) noexcept;
+  /// The target's share since then is not the source's.
+  void add_source(SteadyTime since, std::chrono::nanoseconds target_before) noexcept;
 
   const CopyShared& m_shared;
+  unsigned m_number;
   BufferPool m_buffers;
   std::vector<std::unique_ptr<Slot>> m_slots;
   std::vector<Slot*> m_free;  // the last freed is taken first: its buffer is in the cache
@@ -72,10 +87,13 @@ class CopyWorker {
   std::vector<pollfd> m_poll;
   std::size_t m_reading = 0;
   std::size_t m_writing = 0;
-  bool m_drained = false;
   std::exception_ptr m_error;
   CopyStats m_stats;
-  std::chrono::nanoseconds m_source_time{0};
+  /// No piece is taken before: the pace, or a retry that is not due.
+  SteadyTime m_paused_until{};
+  bool m_throttled = false;        // it is the pace
+  std::uint64_t m_unreleased = 0;  // bytes since the last release of the processor
+  // Of the call that is running: a submission may complete at once, and write inside a read.
   std::chrono::nanoseconds m_target_time{0};
 };
 

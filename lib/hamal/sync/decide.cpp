@@ -17,11 +17,13 @@ constexpr const char* k_full_hint =
 
 void check_applicable(const StreamDisk& disk, Incremental wanted,
                       const std::optional<Checkpoint>& checkpoint,
-                      const std::optional<InProgress>& mark, const std::string& target) {
+                      const std::optional<InProgress>& mark, RecordedPlan recorded,
+                      const std::string& target) {
   if (disk.mode == SyncMode::full) {
-    // The first copy onto a target cannot be anything but a full: require forbids falling back to
-    // one.
-    if (wanted == Incremental::require && (checkpoint || mark)) {
+    // The first copy onto a target cannot be anything but a full, in one go or continued: require
+    // forbids falling back to one.
+    const bool first = !checkpoint && (!mark || recorded == RecordedPlan::kept);
+    if (wanted == Incremental::require && !first) {
       refuse("only a full copy is possible and --incremental=require forbids it: " + disk.reason,
              target, "run without --incremental=require to copy all of it");
     }
@@ -30,7 +32,10 @@ void check_applicable(const StreamDisk& disk, Incremental wanted,
   if (wanted == Incremental::never) {
     refuse("the stream holds changes only and --incremental=never asks for a full copy", target);
   }
-  if (mark) {
+  const bool mendable = mark && mark->mode == SyncMode::incremental &&
+                        mark->base_change_id == disk.base_change_id &&
+                        recorded == RecordedPlan::kept;
+  if (mark && !mendable) {
     refuse("an earlier run (started " + mark->started +
                ") was interrupted while it changed this target: changes alone cannot repair it",
            target);

@@ -5,7 +5,6 @@
 #include <chrono>
 
 #include "hamal/extent/algebra.hpp"
-#include "hamal/sync/copy.hpp"
 
 namespace hamal {
 namespace {
@@ -59,7 +58,10 @@ void DiskSync::decide() {
     m_mark = m_context.state.find_in_progress(identity());
   }
   require_own_target();
-  check_applicable(m_planned.disk, m_options.incremental, m_result.before, m_mark, m_endpoint.uri);
+  choose_continuation();
+  check_applicable(m_planned.disk, m_options.incremental, m_result.before, m_mark,
+                   m_continuation == Continuation::none ? RecordedPlan::lost : RecordedPlan::kept,
+                   m_endpoint.uri);
   if (m_planned.disk.mode == SyncMode::incremental) {
     require_existing(m_endpoint);
   }
@@ -68,6 +70,25 @@ void DiskSync::decide() {
                      m_planned.disk.base_change_id.empty() ? "none" : m_planned.disk.base_change_id,
                      m_planned.disk.change_id.empty() ? "none" : m_planned.disk.change_id,
                      m_planned.totals.extents, m_endpoint.uri);
+}
+
+void DiskSync::choose_continuation() {
+  if (!m_mark || m_options.incremental == Incremental::never ||
+      m_options.interrupted == Interrupted::not_mended) {
+    return;
+  }
+  const Continuation wanted = continuation(*m_mark, m_planned.disk, m_header.snapshot_id);
+  if (wanted == Continuation::none) {
+    return;
+  }
+  m_recorded = recorded_plan(*m_mark);
+  if (!m_recorded || m_recorded->disk_size() != m_planned.disk.size) {
+    m_context.log.warning("{}: the plan of the run that was interrupted is lost: {}", object(),
+                          m_mark->plan_path);
+    m_recorded.reset();
+    return;
+  }
+  m_continuation = wanted;
 }
 
 // Neither the other disk's replica is lost by a slip of the pattern, nor is its checkpoint believed
@@ -100,20 +121,57 @@ void DiskSync::check_source(const BlockReader& source) const {
 }
 
 void DiskSync::open_target() {
-  m_spool = std::make_unique<Spool>(m_planned.plan.path());
   m_target = hamal::open_target(
       m_endpoint, m_planned.disk.size,
       {m_options.resize, m_options.force, m_result.before.has_value() || m_mark.has_value()});
   m_result.target_created = m_target->created();
-  {
-    const std::lock_guard lock(m_state_mutex);
-    m_context.state.mark_in_progress(
-        {identity(), m_planned.disk.mode, m_planned.disk.base_change_id, m_planned.disk.change_id,
-         m_header.snapshot_id, m_planned.plan.path().string(), rfc3339(m_context.clock.wall())});
+  if (m_target->created()) {
+    m_continuation = Continuation::none;  // what it was to go on from is gone
   }
+  switch (m_continuation) {
+    case Continuation::same_snapshot:
+      m_spool = std::move(m_recorded);
+      m_result.resumed = Resumed{m_header.snapshot_id, m_mark->started, m_mark->finished};
+      m_context.log.info("{}: goes on where the run of {} was interrupted, {} ranges are done",
+                         object(), m_mark->started, m_mark->finished.size());
+      return;  // under the mark there is
+    case Continuation::united_plans:
+      unite_with_recorded();
+      break;
+    case Continuation::none:
+      m_spool.emplace(m_planned.plan.path());
+      break;
+  }
+  mark();
   if (m_mark && !m_mark->plan_path.empty()) {
     ::unlink(m_mark->plan_path.c_str());
   }
+}
+
+void DiskSync::unite_with_recorded() {
+  const auto& path = m_planned.plan.path();
+  m_united = PlanFile(path.parent_path() / ("united-" + path.filename().string()));
+  unite_plans(m_united.path(), m_planned.disk.size, *m_recorded, Spool(path));
+  m_spool.emplace(m_united.path());
+  m_result.united = m_mark->started;
+  m_context.log.info("{}: what the run of {} may have changed is copied again: {} extents in all",
+                     object(), m_mark->started, m_spool->totals().extents);
+}
+
+void DiskSync::mark() {
+  PlanFile& plan = m_united.path().empty() ? m_planned.plan : m_united;
+  const std::lock_guard lock(m_state_mutex);
+  m_context.state.mark_in_progress({identity(),
+                                    m_planned.disk.mode,
+                                    m_planned.disk.base_change_id,
+                                    m_planned.disk.change_id,
+                                    m_header.snapshot_id,
+                                    plan.path().string(),
+                                    rfc3339(m_context.clock.wall()),
+                                    m_target->created(),
+                                    {}});
+  m_plan_path = plan.path();
+  plan.keep();  // the mark names it
 }
 
 Blank DiskSync::blank() const {
@@ -121,19 +179,106 @@ Blank DiskSync::blank() const {
 }
 
 bool DiskSync::must_fill_gaps() const {
-  return m_planned.disk.mode == SyncMode::full && !m_target->created();
+  const bool blank_then = m_continuation == Continuation::same_snapshot && m_mark->target_created;
+  return m_planned.disk.mode == SyncMode::full && !m_target->created() && !blank_then;
 }
 
-void DiskSync::copy(BlockReader& source, std::uint64_t memory) {
-  const auto todo = must_fill_gaps() ? fill_gaps(plan(), m_planned.disk.size) : plan();
-  const std::uint64_t total = must_fill_gaps()
-                                  ? m_planned.disk.size
-                                  : m_planned.totals.data_bytes + m_planned.totals.zero_bytes;
-  m_context.progress.phase(object(), "copying", total);
+void DiskSync::copy(std::unique_ptr<BlockReader> source,
+                    const std::function<std::unique_ptr<BlockReader>()>& reopen,
+                    const CopyPace& pace) {
+  const std::uint64_t total = must_fill_gaps() ? m_planned.disk.size : m_spool->totals().bytes();
+  const bool fill = must_fill_gaps();
   const auto begin = m_context.clock.steady();
-  m_result.copied = copy_extents({source, m_target->writer(), *todo, blank(), m_options.readers,
-                                  memory, object(), m_context.progress, m_context.cancel});
-  m_result.copy_ms = since_ms(m_context.clock, begin);
+  DurableProgress durable(
+      m_result.resumed ? m_result.resumed->finished : std::vector<Extent>{},
+      {m_options.flush_period, m_options.flush_timeout},
+      [this](const std::vector<Extent>& finished) { record_finished(finished); },
+      std::chrono::steady_clock::now());
+  const DiskCopyRequest request{
+      reopen,
+      [this]() -> BlockWriter& { return reopen_target(); },
+      [this, fill] { return fill ? fill_gaps(plan(), m_planned.disk.size) : plan(); },
+      blank(),
+      pace,
+      object(),
+      total,
+      m_options.outage_max,
+      m_context.progress,
+      m_context.log,
+      m_context.cancel};
+  DiskCopyStats stats;
+  const auto note = [&] {
+    m_result.copied = stats.copied;
+    m_result.outages = stats.outages;
+    m_result.flushes = durable.flushes();
+    m_result.flush_ms = durable.flush_ms();
+    m_result.copy_ms = since_ms(m_context.clock, begin);
+  };
+  try {
+    copy_disk(request, std::move(source), m_target->writer(), durable, stats);
+  } catch (...) {
+    note();
+    throw;
+  }
+  note();
+  if (!stats.copied.refused.empty()) {
+    m_context.log.warning("{}: {} readers, not more: {}", object(), stats.copied.workers,
+                          stats.copied.refused);
+  }
+  require_all_readable(durable);
+}
+
+// All that could be read is written and durable: the next run has only the rest to read.
+void DiskSync::require_all_readable(DurableProgress& durable) const {
+  const std::vector<Extent>& unreadable = m_result.copied.unreadable;
+  if (unreadable.empty()) {
+    return;
+  }
+  durable.record();
+  std::uint64_t bytes = 0;
+  for (const Extent& range : unreadable) {
+    bytes += range.length;
+  }
+  throw Error(ErrorKind::failed,
+              "the source cannot read " + std::to_string(bytes) + " bytes in " +
+                  std::to_string(unreadable.size()) + " places, the first at offset " +
+                  std::to_string(unreadable.front().offset) + ": " +
+                  describe(m_result.copied.unreadable_reason),
+              object(), "all else is copied; see to the source's storage and run again");
+}
+
+// A failure to record costs a later run time, not this one its success: only a mark that was taken
+// away ends it.
+void DiskSync::record_finished(const std::vector<Extent>& finished) {
+  const std::lock_guard lock(m_state_mutex);
+  try {
+    m_context.state.record_finished(identity(), finished);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::busy) {
+      throw;
+    }
+    m_context.log.warning("{}: how far it is could not be recorded: {}", object(), error.what());
+  }
+}
+
+BlockWriter& DiskSync::reopen_target() {
+  m_target.reset();  // its lock is ours
+  auto target =
+      hamal::open_target(m_endpoint, m_planned.disk.size, {Resize::refuse, m_options.force, true});
+  if (target->created()) {
+    throw Error(ErrorKind::wrong_target, "the target was removed while it was written",
+                m_endpoint.uri, "run again: it is copied in full");
+  }
+  m_target = std::move(target);
+  return m_target->writer();
+}
+
+void DiskSync::flush() {
+  m_context.progress.phase(object(), "flushing", 0);
+  const auto begin = m_context.clock.steady();
+  m_target->writer().flush(m_options.flush_timeout);
+  m_result.flush_ms = since_ms(m_context.clock, begin);
+  ++m_result.flushes;
 }
 
 void DiskSync::commit(const std::function<void(const StreamDisk&)>& verify) {
@@ -141,10 +286,6 @@ void DiskSync::commit(const std::function<void(const StreamDisk&)>& verify) {
     m_result.status = ExitStatus::done;
     return;
   }
-  m_context.progress.phase(object(), "flushing", 0);
-  const auto begin = m_context.clock.steady();
-  m_target->writer().flush();
-  m_result.flush_ms = since_ms(m_context.clock, begin);
   m_context.progress.phase(object(), "verifying", 0);
   verify(m_planned.disk);
   m_context.cancel.check();
@@ -163,6 +304,7 @@ void DiskSync::commit(const std::function<void(const StreamDisk&)>& verify) {
   }
   m_result.after = checkpoint;
   m_result.status = ExitStatus::done;
+  ::unlink((m_plan_path.empty() ? m_mark->plan_path : m_plan_path.string()).c_str());
   m_context.log.info("{}: committed generation {}: read {} bytes, wrote {}, zeroed {}", object(),
                      checkpoint.generation, m_result.copied.read_bytes,
                      m_result.copied.written_bytes, m_result.copied.zeroed_bytes);
@@ -180,9 +322,6 @@ void DiskSync::fail(const std::exception_ptr& error) {
   } catch (const std::exception& other) {
     m_result.status = ExitStatus::failed;
     m_result.error = other.what();
-  }
-  if (m_target && !m_result.after) {
-    m_planned.plan.keep();  // the in-progress mark names it
   }
   m_context.log.error("{}: {}", object(), m_result.error);
 }

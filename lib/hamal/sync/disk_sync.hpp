@@ -5,6 +5,8 @@
 #include <mutex>
 
 #include "hamal/extent/spool.hpp"
+#include "hamal/sync/disk_copy.hpp"
+#include "hamal/sync/resume.hpp"
 #include "hamal/sync/sync_run.hpp"
 
 namespace hamal {
@@ -25,8 +27,12 @@ class DiskSync {
   /// Opens the target and records the in-progress mark. Nothing of the target's content has changed
   /// when it throws.
   void open_target();
-  /// Copies the plan from a reader. `memory` is the bytes of buffers for this disk.
-  void copy(BlockReader& source, std::uint64_t memory);
+  /// Copies the plan, or what an interrupted run left of it, and makes it durable (disk_copy.hpp).
+  /// `reopen` opens and identifies the source again after an outage.
+  void copy(std::unique_ptr<BlockReader> source,
+            const std::function<std::unique_ptr<BlockReader>()>& reopen, const CopyPace& pace);
+  /// For callers that bring the data themselves.
+  void flush();
   /// The target opened by open_target(), and what a blank or in-place full needs: for callers that
   /// bring the data themselves.
   Target& target() { return *m_target; }
@@ -36,7 +42,7 @@ class DiskSync {
   /// In a full onto a target that held something, zeros are written wherever the plan has nothing
   /// (rule 5).
   bool must_fill_gaps() const;
-  /// Flush, verify, checkpoint: in that order (rules 1 and 7).
+  /// Verify, checkpoint: in that order (rule 7), after a flush (rule 1).
   void commit(const std::function<void(const StreamDisk&)>& verify);
 
   /// Records why this disk did not commit: its status and error in the result, and the log.
@@ -50,6 +56,13 @@ class DiskSync {
   DiskIdentity identity() const;
   /// Refuses a target with the checkpoint of another disk, unless forced.
   void require_own_target();
+  /// What becomes of an interrupted run's plan.
+  void choose_continuation();
+  void unite_with_recorded();
+  void mark();
+  void record_finished(const std::vector<Extent>& finished);
+  BlockWriter& reopen_target();
+  void require_all_readable(DurableProgress& durable) const;
 
   const StreamHeader& m_header;
   PlannedDisk& m_planned;
@@ -59,7 +72,11 @@ class DiskSync {
   std::mutex& m_state_mutex;
   std::unique_ptr<FileLock> m_lock;
   std::optional<InProgress> m_mark;  // what an interrupted run left
-  std::unique_ptr<Spool> m_spool;
+  std::optional<Spool> m_recorded;   // its plan
+  Continuation m_continuation = Continuation::none;
+  std::optional<Spool> m_spool;  // the plan of this run
+  PlanFile m_united;
+  std::filesystem::path m_plan_path;  // the plan that this run's mark names
   std::unique_ptr<Target> m_target;
   DiskResult m_result;
 };

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "hamal/extent/validate.hpp"
+#include "hamal/sync/resume.hpp"
 #include "hamal/target/target.hpp"
 #include "hamal/util/error.hpp"
 
@@ -44,9 +45,13 @@ void check_belongs(const Checkpoint& checkpoint, const SnapshotDocument& documen
 }  // namespace
 
 Base base_of_checkpoint(const SnapshotDisk& disk, const std::optional<Checkpoint>& checkpoint,
-                        const std::optional<InProgress>& interrupted) {
-  if (interrupted) {
-    return {{}, "an earlier run was interrupted (started " + interrupted->started + ")"};
+                        const std::optional<InProgress>& interrupted, Interrupted how) {
+  const std::string mended =
+      interrupted ? "an earlier run was interrupted (started " + interrupted->started + ")" : "";
+  if (interrupted &&
+      (how == Interrupted::not_mended || !checkpoint || interrupted->mode == SyncMode::full ||
+       interrupted->base_change_id != checkpoint->change_id)) {
+    return {{}, mended};
   }
   if (!checkpoint) {
     return {{}, "no checkpoint on this target"};
@@ -57,26 +62,31 @@ Base base_of_checkpoint(const SnapshotDisk& disk, const std::optional<Checkpoint
   if (checkpoint->change_id.empty()) {
     return {{}, "the last run's snapshot was not tracked"};
   }
-  return {checkpoint->change_id, fmt::format("checkpoint of generation {}, committed {}",
-                                             checkpoint->generation, checkpoint->committed)};
+  return {checkpoint->change_id,
+          fmt::format("checkpoint of generation {}, committed {}{}{}", checkpoint->generation,
+                      checkpoint->committed, mended.empty() ? "" : "; ", mended)};
 }
 
 Base base_on_target(State& state, const SnapshotDocument& document, const SnapshotDisk& disk,
-                    const Endpoint& target) {
+                    const Endpoint& target, Interrupted how) {
   const DiskIdentity identity{document.platform, document.vm_id, disk.id, canonical_target(target)};
   const auto checkpoint = state.find_checkpoint(identity);
   if (checkpoint && target.kind == EndpointKind::file && !std::filesystem::exists(target.path)) {
     return {{}, "the target is gone"};
   }
-  return base_of_checkpoint(disk, checkpoint, state.find_in_progress(identity));
+  const auto mark = state.find_in_progress(identity);
+  const bool mendable = mark && how == Interrupted::mended && recorded_plan(*mark);
+  return base_of_checkpoint(disk, checkpoint, mark,
+                            mendable ? Interrupted::mended : Interrupted::not_mended);
 }
 
-BaseChooser base_of_target(State& state, const std::string& target_pattern) {
-  return [&state, target_pattern](const SnapshotDocument& document, const SnapshotDisk& disk,
-                                  std::size_t index) {
+BaseChooser base_of_target(State& state, const std::string& target_pattern, Interrupted how) {
+  return [&state, target_pattern, how](const SnapshotDocument& document, const SnapshotDisk& disk,
+                                       std::size_t index) {
     return base_on_target(state, document, disk,
                           parse_endpoint(expand_target_pattern(target_pattern, document.vm_name,
-                                                               document.vm_id, disk.id, index)));
+                                                               document.vm_id, disk.id, index)),
+                          how);
   };
 }
 
@@ -97,7 +107,7 @@ BaseChooser base_of_checkpoints(std::vector<Checkpoint> checkpoints) {
     if (!found) {
       return {{}, "no checkpoint was given for this disk"};
     }
-    return base_of_checkpoint(disk, found, std::nullopt);
+    return base_of_checkpoint(disk, found, std::nullopt, Interrupted::not_mended);
   };
 }
 

@@ -27,19 +27,24 @@ struct Base {
 using BaseChooser =
     std::function<Base(const SnapshotDocument&, const SnapshotDisk&, std::size_t index)>;
 
+/// What the reader of the changes does about an interrupted run: hamal-sync copies its plan again
+/// from an extent stream; a data stream would have to bring those bytes.
+enum class Interrupted { mended, not_mended };
+
 /// Design rule 4 on what is known of a disk on its target: only a checkpoint of the same size with
-/// a change id, and without an interrupted run, is a base. Anything else is a full with its reason.
+/// a change id is a base, and after an interrupted run only where that `interrupted` run counted
+/// from it too and is mended. Anything else is a full with its reason.
 Base base_of_checkpoint(const SnapshotDisk& disk, const std::optional<Checkpoint>& checkpoint,
-                        const std::optional<InProgress>& interrupted);
+                        const std::optional<InProgress>& interrupted, Interrupted how);
 
 /// The base of one disk on one target: its checkpoint there, unless the target is a file that is
 /// gone.
 Base base_on_target(State& state, const SnapshotDocument& document, const SnapshotDisk& disk,
-                    const Endpoint& target);
+                    const Endpoint& target, Interrupted how);
 
 /// Looks the checkpoint up in `state` (which outlives the chooser) by the canonical identity of the
 /// expanded pattern.
-BaseChooser base_of_target(State& state, const std::string& target_pattern);
+BaseChooser base_of_target(State& state, const std::string& target_pattern, Interrupted how);
 /// Checkpoints that came as files. One that is of another platform, vm or none of the document's
 /// disks is an Error(usage); a disk without one is a full.
 BaseChooser base_of_checkpoints(std::vector<Checkpoint> checkpoints);

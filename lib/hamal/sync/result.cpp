@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "hamal/util/units.hpp"
@@ -24,15 +25,6 @@ std::uint64_t moved(const DiskResult& disk) {
   return disk.copied.written_bytes + disk.copied.zeroed_bytes;
 }
 
-// Where the workers' time went. Both are sums over workers, so only their proportion means
-// anything.
-const char* bound_by(const CopyStats& stats) {
-  if (stats.source_ms + stats.target_ms < 10) {
-    return "nothing";
-  }
-  return stats.source_ms >= stats.target_ms ? "source" : "target";
-}
-
 Json checkpoint_json(const std::optional<Checkpoint>& checkpoint) {
   if (!checkpoint) {
     return nullptr;
@@ -42,6 +34,37 @@ Json checkpoint_json(const std::optional<Checkpoint>& checkpoint) {
           {"generation", checkpoint->generation},
           {"size", checkpoint->size},
           {"committed", checkpoint->committed}};
+}
+
+Json extents_json(const std::vector<Extent>& extents) {
+  Json list = Json::array();
+  for (const Extent& extent : extents) {
+    list.push_back({{"offset", extent.offset}, {"length", extent.length}});
+  }
+  return list;
+}
+
+Json resumed_json(const std::optional<Resumed>& resumed) {
+  if (!resumed) {
+    return nullptr;
+  }
+  // The finished ranges also hold what lies between the plan's extents.
+  return {{"snapshot_id", resumed->snapshot_id},
+          {"interrupted_run_started", resumed->started},
+          {"finished_up_to", resumed->finished.empty() ? 0 : resumed->finished.front().end()},
+          {"finished_ranges", resumed->finished.size()}};
+}
+
+Json shares_json(const TimeShares& times) {
+  const auto sum = static_cast<double>(std::max<std::uint64_t>(
+      times.source_ms + times.target_ms + times.throttle_ms + times.cpu_ms, 1));
+  const auto share = [sum](std::uint64_t part) {
+    return std::round(static_cast<double>(part) / sum * 1000) / 1000;
+  };
+  return {{"source", share(times.source_ms)},
+          {"target", share(times.target_ms)},
+          {"throttle", share(times.throttle_ms)},
+          {"cpu", share(times.cpu_ms)}};
 }
 
 Json disk_json(const DiskResult& disk) {
@@ -60,20 +83,24 @@ Json disk_json(const DiskResult& disk) {
        {{"extents", disk.planned.extents},
         {"data_bytes", disk.planned.data_bytes},
         {"zero_bytes", disk.planned.zero_bytes}}},
+      {"resumed", resumed_json(disk.resumed)},
+      {"united_with_run_of", disk.united.empty() ? Json(nullptr) : Json(disk.united)},
       {"read_bytes", disk.copied.read_bytes},
       {"read_requests", disk.copied.read_requests},
+      {"retried_requests", disk.copied.retried_requests},
+      {"unreadable", extents_json(disk.copied.unreadable)},
       {"written_bytes", disk.copied.written_bytes},
       {"zeroed_bytes", disk.copied.zeroed_bytes},
       {"skipped_bytes", disk.copied.skipped_bytes},
-      {"workers", disk.copied.workers},
+      {"readers", disk.copied.workers},
+      {"outages", disk.outages},
+      {"flushes", disk.flushes},
       {"seconds", seconds(disk.total_ms)},
       {"copy_seconds", seconds(disk.copy_ms)},
       {"flush_seconds", seconds(disk.flush_ms)},
       {"bytes_per_second", per_second(disk.copied.read_bytes, disk.copy_ms)},
-      {"waited",
-       {{"source_seconds", seconds(disk.copied.source_ms)},
-        {"target_seconds", seconds(disk.copied.target_ms)}}},
-      {"bound_by", bound_by(disk.copied)},
+      {"time_shares", shares_json(disk.copied.times)},
+      {"bound_by", bound_by(disk.copied.times)},
       {"checkpoint",
        {{"before", checkpoint_json(disk.before)}, {"after", checkpoint_json(disk.after)}}},
   };
@@ -144,7 +171,13 @@ std::string to_text(const SyncResult& result) {
         format_size(disk.copied.read_bytes), format_size(disk.copied.written_bytes),
         format_size(disk.copied.zeroed_bytes), seconds(disk.total_ms),
         format_size(per_second(moved(disk), disk.copy_ms)), seconds(disk.flush_ms),
-        bound_by(disk.copied));
+        bound_by(disk.copied.times));
+    if (disk.resumed) {
+      text += fmt::format("  went on where the run of {} was interrupted\n", disk.resumed->started);
+    }
+    if (disk.outages > 0) {
+      text += fmt::format("  {} outages were waited for\n", disk.outages);
+    }
     if (disk.after) {
       text += fmt::format("  checkpoint: generation {}{}\n", disk.after->generation,
                           disk.after->change_id.empty() ? " (no change tracking: next run is full)"

@@ -12,6 +12,13 @@
 
 namespace hamal {
 
+/// From where an interrupted run was continued.
+struct Resumed {
+  std::string snapshot_id;
+  std::string started;           ///< of the interrupted run, RFC 3339
+  std::vector<Extent> finished;  ///< what it had made durable
+};
+
 struct DiskResult {
   std::string disk;
   std::string label;
@@ -23,8 +30,14 @@ struct DiskResult {
   ExitStatus status = ExitStatus::failed;
   std::string error;  ///< empty when committed
   bool target_created = false;
-  ExtentTotals planned;  ///< what the platform said
+  ExtentTotals planned;            ///< what the platform said
+  std::optional<Resumed> resumed;  ///< the same snapshot's copy went on
+  /// When the interrupted run had started whose changes were copied again from this snapshot;
+  /// empty: there was none.
+  std::string united;
   CopyStats copied;
+  unsigned outages = 0;  ///< how often source or target went away and came back
+  unsigned flushes = 0;
   std::uint64_t total_ms = 0;
   std::uint64_t copy_ms = 0;
   std::uint64_t flush_ms = 0;

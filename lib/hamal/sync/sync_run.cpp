@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -9,6 +10,7 @@
 
 #include "hamal/sync/apply_records.hpp"
 #include "hamal/sync/disk_sync.hpp"
+#include "hamal/sync/growth.hpp"
 
 namespace hamal {
 namespace {
@@ -107,6 +109,108 @@ class Run {
   std::vector<std::unique_ptr<DiskSync>> m_disks;
 };
 
+// The threads that take the disks one after the other. There are more of them while latency is what
+// is waited for and each brings something (growth.hpp).
+class DiskCrew {
+ public:
+  DiskCrew(Run& run, const SyncSource& source, const SyncOptions& options,
+           const SyncContext& context)
+      : m_run(run),
+        m_source(source),
+        m_options(options),
+        m_context(context),
+        m_limit(options.bytes_per_second) {}
+
+  void run() {
+    const auto disks = static_cast<unsigned>(std::max<std::size_t>(m_run.disks().size(), 1));
+    const unsigned start = std::clamp(m_options.parallel_disks, 1U, disks);
+    const unsigned most = std::clamp(m_options.max_parallel_disks, start, disks);
+    m_pace = {m_options.readers,
+              m_options.max_readers,
+              m_options.memory_limit / most,
+              &m_limit,
+              m_options.release,
+              &m_load,
+              m_options.retry_pause};
+    Growth growth(start, most, std::chrono::steady_clock::now());
+    hire(start);
+    while (!all_gone()) {
+      hire(growth.wanted(m_load.moved.load(), std::chrono::nanoseconds(m_load.latency_ns.load()),
+                         std::chrono::steady_clock::now()));
+    }
+  }
+
+ private:
+  void hire(unsigned wanted) {
+    while (m_threads.size() < wanted && m_next < m_run.disks().size()) {
+      {
+        const std::lock_guard lock(m_mutex);
+        ++m_working;
+      }
+      m_threads.emplace_back([this] {
+        for (std::size_t i = m_next++; i < m_run.disks().size(); i = m_next++) {
+          sync(*m_run.disks()[i]);
+        }
+        const std::lock_guard lock(m_mutex);
+        --m_working;
+        m_gone.notify_one();
+      });
+    }
+  }
+
+  bool all_gone() {
+    std::unique_lock lock(m_mutex);
+    return m_gone.wait_for(lock, std::chrono::milliseconds(100), [this] { return m_working == 0; });
+  }
+
+  void sync(DiskSync& disk) {
+    const std::uint64_t begin = m_run.elapsed_ms();
+    m_run.attempt(disk, [&] {
+      m_context.progress.phase(disk.object(), "preparing", 0);
+      disk.decide();
+      if (!m_options.dry_run) {
+        auto reader = open_identified(disk);
+        disk.open_target();
+        disk.copy(
+            std::move(reader), [&] { return open_identified(disk); }, m_pace);
+      }
+      disk.commit([&](const StreamDisk& planned) {
+        const std::lock_guard lock(m_run.platform_mutex());
+        m_source.verify(planned);
+      });
+      m_context.progress.done(disk.object());
+    });
+    disk.result().total_ms = m_run.elapsed_ms() - begin;
+  }
+
+  // A snapshot that is broken already must not cost the target its base, and one that broke while
+  // its storage was away must not be read.
+  std::unique_ptr<BlockReader> open_identified(const DiskSync& disk) {
+    const std::lock_guard lock(m_run.platform_mutex());
+    auto reader = m_source.open_reader(disk.planned().disk);
+    disk.check_source(*reader);
+    try {
+      m_source.verify(disk.planned().disk);
+    } catch (const Error& error) {
+      throw SnapshotGone(error);
+    }
+    return reader;
+  }
+
+  Run& m_run;
+  const SyncSource& m_source;
+  const SyncOptions& m_options;
+  const SyncContext& m_context;
+  RateLimit m_limit;
+  CopyLoad m_load;
+  CopyPace m_pace;
+  std::atomic<std::size_t> m_next{0};
+  std::mutex m_mutex;  // of m_working
+  std::condition_variable m_gone;
+  unsigned m_working = 0;
+  std::vector<std::jthread> m_threads;  // last: they use all the others
+};
+
 }  // namespace
 
 SyncResult run_sync(const StreamHeader& header, std::vector<PlannedDisk>& disks,
@@ -114,45 +218,7 @@ SyncResult run_sync(const StreamHeader& header, std::vector<PlannedDisk>& disks,
                     const SyncOptions& options, const SyncContext& context) {
   require_other_than_source(header, targets);
   Run run(header, disks, targets, options, context);
-  const std::size_t at_once =
-      std::clamp<std::size_t>(options.parallel_disks, 1, std::max<std::size_t>(disks.size(), 1));
-  const std::uint64_t memory = options.memory_limit / at_once;
-  std::atomic<std::size_t> next{0};
-  const auto run_disks = [&] {
-    for (std::size_t i = next++; i < run.disks().size(); i = next++) {
-      DiskSync& disk = *run.disks()[i];
-      const std::uint64_t begin = run.elapsed_ms();
-      run.attempt(disk, [&] {
-        context.progress.phase(disk.object(), "preparing", 0);
-        disk.decide();
-        if (!options.dry_run) {
-          std::unique_ptr<BlockReader> reader;
-          {
-            const std::lock_guard lock(run.platform_mutex());
-            reader = source.open_reader(disk.planned().disk);
-            disk.check_source(*reader);
-            // A snapshot that is broken already must not cost the target its base.
-            source.verify(disk.planned().disk);
-          }
-          disk.open_target();
-          disk.copy(*reader, memory);
-        }
-        disk.commit([&](const StreamDisk& planned) {
-          const std::lock_guard lock(run.platform_mutex());
-          source.verify(planned);
-        });
-        context.progress.done(disk.object());
-      });
-      disk.result().total_ms = run.elapsed_ms() - begin;
-    }
-  };
-  {
-    std::vector<std::jthread> threads;
-    for (std::size_t i = 1; i < at_once; ++i) {
-      threads.emplace_back(run_disks);
-    }
-    run_disks();
-  }
+  DiskCrew(run, source, options, context).run();
   return run.finish();
 }
 
@@ -205,6 +271,9 @@ SyncResult run_data_stream(DataStreamReader& stream, StreamRecord record,
       }
       if (writers[i]) {
         writers[i]->finish();
+      }
+      if (!options.dry_run) {
+        disk.flush();
       }
       // The producer has asked its platform before it wrote the end record.
       disk.commit([](const StreamDisk&) {});

@@ -8,6 +8,7 @@
 //
 // A disk that fails does not stop the others; the result says what became of each.
 #pragma once
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@
 #include "hamal/stream/stream_header.hpp"
 #include "hamal/sync/decide.hpp"
 #include "hamal/sync/plan.hpp"
+#include "hamal/sync/read_changes.hpp"
 #include "hamal/sync/result.hpp"
 #include "hamal/target/target.hpp"
 #include "hamal/util/cancel.hpp"
@@ -35,9 +37,19 @@ struct SyncOptions {
   Resize resize = Resize::refuse;
   Force force = Force::no;
   bool dry_run = false;
-  unsigned readers = 2;  ///< per disk
+  /// How a mark that an interrupted run left is treated.
+  Interrupted interrupted = Interrupted::mended;
+  unsigned readers = 2;      ///< per disk, to start with
+  unsigned max_readers = 2;  ///< the ceiling to which latency may raise them
   unsigned parallel_disks = 4;
-  std::uint64_t memory_limit = 512ULL << 20;  ///< bytes of buffers, all disks together
+  unsigned max_parallel_disks = 4;
+  std::uint64_t memory_limit = 512ULL << 20;   ///< bytes of buffers, all disks together
+  std::uint64_t bytes_per_second = 0;          ///< of all disks together; 0: no limit
+  std::chrono::milliseconds release{0};        ///< how long a reader yields after each MiB
+  std::chrono::milliseconds retry_pause{100};  ///< the first one after a failed read
+  std::chrono::milliseconds flush_period{3000};
+  std::chrono::milliseconds flush_timeout{0};  ///< 0: none
+  std::chrono::milliseconds outage_max{0};     ///< how long lost storage is waited for
 };
 
 /// How the frozen disks are opened, and asked whether they are still what they were (rule 7).

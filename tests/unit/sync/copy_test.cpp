@@ -30,11 +30,28 @@ class CopyTest : public testing::TestWithParam<Case> {
   CopyStats copy(MemoryDisk& from, MemoryDisk& to, ExtentSourcePtr plan, Blank blank) {
     MemoryReader reader(from);
     MemoryWriter writer(to);
-    return copy_extents({reader, writer, *plan, blank, GetParam().readers, 8U << 20, "vm/disk",
-                         *m_progress, m_cancel});
+    CopyStats stats;
+    copy_extents({reader,
+                  writer,
+                  *plan,
+                  m_finished,
+                  blank,
+                  {GetParam().readers,
+                   GetParam().readers,
+                   8U << 20,
+                   nullptr,
+                   {},
+                   nullptr,
+                   std::chrono::milliseconds(1)},
+                  "vm/disk",
+                  *m_progress,
+                  m_cancel},
+                 stats);
+    return stats;
   }
   MemoryDisk source(std::size_t size) { return MemoryDisk(size, GetParam().source); }
 
+  FinishedRanges m_finished;
   std::unique_ptr<Progress> m_progress = make_progress(ProgressMode::quiet);
   CancelToken m_cancel;
 };
@@ -91,12 +108,59 @@ TEST_P(CopyTest, ZeroExtentsAreNeverReadAndSkippedOnBlankTargets) {
   EXPECT_EQ(stats.skipped_bytes, 1U << 20);
 }
 
-TEST_P(CopyTest, ReadErrorIsThrown) {
+TEST_P(CopyTest, OneBadSectorCostsItsOwnBlockAndNoOther) {
+  MemoryDisk from(4U << 20, GetParam().source);
+  MemoryDisk to(4U << 20, GetParam().target);
+  std::fill(from.bytes.begin(), from.bytes.end(), std::byte{4});
+  from.bad_offset = (3U << 20) + 5000;
+  const auto stats = copy(from, to, whole_disk(4U << 20, ExtentKind::data), Blank::yes);
+  const std::vector<Extent> bad{{(3U << 20) + 4096, 4096, ExtentKind::data}};
+  EXPECT_EQ(stats.unreadable, bad);
+  EXPECT_NE(describe(stats.unreadable_reason).find("bad range"), std::string::npos);
+  EXPECT_GT(stats.retried_requests, 0U);
+  EXPECT_EQ(stats.read_bytes, (4U << 20) - 4096);
+  auto expected = from.bytes;
+  std::fill_n(expected.begin() + (3 << 20) + 4096, 4096, std::byte{0});
+  EXPECT_TRUE(to.bytes == expected);
+  // What is finished says so: the next run has the bad block to read and nothing else.
+  const std::vector<Extent> finished{{0, (3U << 20) + 4096, ExtentKind::data},
+                                     {(3U << 20) + 8192, (1U << 20) - 8192, ExtentKind::data}};
+  EXPECT_EQ(m_finished.ranges(), finished);
+}
+
+TEST_P(CopyTest, ATransientReadErrorIsTheConnectionsAndThrown) {
   MemoryDisk from(4U << 20, GetParam().source);
   MemoryDisk to(4U << 20, GetParam().target);
   fill_random(from, 4);
   from.bad_offset = 3U << 20;
+  from.bad = Transience::transient;
   EXPECT_THROW(copy(from, to, whole_disk(4U << 20, ExtentKind::data), Blank::yes), Error);
+}
+
+TEST_P(CopyTest, WhatIsFinishedMergesToOneRangeAcrossThePlansGaps) {
+  MemoryDisk from(8U << 20, GetParam().source);
+  MemoryDisk to(8U << 20, GetParam().target);
+  fill_random(from, 5);
+  std::vector<Extent> plan;
+  for (std::uint64_t at = 4096; at < (8U << 20); at += 12288) {
+    plan.push_back({at, 4096, ExtentKind::data});
+  }
+  copy(from, to, vector_source(plan), Blank::no);
+  const std::vector<Extent> finished{{0, plan.back().end(), ExtentKind::data}};
+  EXPECT_EQ(m_finished.ranges(), finished);
+}
+
+TEST_P(CopyTest, NothingUnwrittenIsEverFinished) {
+  MemoryDisk from(4U << 20, GetParam().source);
+  MemoryDisk to(4U << 20, GetParam().target);
+  std::fill(from.bytes.begin(), from.bytes.end(), std::byte{6});
+  to.bad_offset = (2U << 20) + 77;
+  EXPECT_THROW(copy(from, to, whole_disk(4U << 20, ExtentKind::data), Blank::yes), Error);
+  for (const Extent& range : m_finished.ranges()) {
+    for (std::uint64_t at = range.offset; at < range.end(); ++at) {
+      ASSERT_EQ(to.bytes[at], std::byte{6}) << at;
+    }
+  }
 }
 
 TEST_P(CopyTest, WriteErrorIsThrown) {

@@ -35,9 +35,10 @@ Checkpoint at(const std::string& change_id, std::uint64_t size = 1000) {
 
 std::string refusal(const StreamDisk& disk, Incremental wanted,
                     const std::optional<Checkpoint>& checkpoint,
-                    const std::optional<InProgress>& mark = std::nullopt) {
+                    const std::optional<InProgress>& mark = std::nullopt,
+                    RecordedPlan recorded = RecordedPlan::lost) {
   try {
-    check_applicable(disk, wanted, checkpoint, mark, "file:/t");
+    check_applicable(disk, wanted, checkpoint, mark, recorded, "file:/t");
     return "";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::base_mismatch);
@@ -63,6 +64,20 @@ TEST(Decide, DeltaFromElsewhereIsRefused) {
 TEST(Decide, DeltaOntoAnInterruptedTargetIsRefused) {
   EXPECT_NE(refusal(delta(), Incremental::automatic, at("g1"), InProgress{}).find("interrupted"),
             std::string::npos);
+}
+
+// Break it by leaving the base out of check_applicable(): the third line fails.
+TEST(Decide, ADeltaMendsWhatAnotherOfTheSameBaseLeftWhenThePlanIsKept) {
+  InProgress mark;
+  mark.mode = SyncMode::incremental;
+  mark.base_change_id = "g1";
+  EXPECT_EQ(refusal(delta(), Incremental::automatic, at("g1"), mark, RecordedPlan::kept), "");
+  EXPECT_NE(refusal(delta(), Incremental::automatic, at("g1"), mark, RecordedPlan::lost), "");
+  mark.base_change_id = "g0";
+  EXPECT_NE(refusal(delta(), Incremental::automatic, at("g1"), mark, RecordedPlan::kept), "");
+  mark = InProgress{};
+  EXPECT_NE(refusal(delta(), Incremental::automatic, at("g1"), mark, RecordedPlan::kept), "")
+      << "an interrupted full";
 }
 
 TEST(Decide, NeverRefusesADelta) {

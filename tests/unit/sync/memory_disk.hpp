@@ -27,6 +27,7 @@ struct MemoryDisk {
   Completion completion;
   /// A request that touches this offset fails; none when larger than the disk.
   std::size_t bad_offset = ~std::size_t{0};
+  Transience bad = Transience::permanent;
   std::atomic<std::uint64_t> reads{0};
   std::atomic<std::uint64_t> writes{0};
   std::atomic<std::uint64_t> zeros{0};
@@ -40,7 +41,7 @@ struct MemoryDisk {
       written_blocks.insert(block);
     }
   }
-  bool bad(std::size_t offset, std::size_t length) const {
+  bool is_bad(std::size_t offset, std::size_t length) const {
     return bad_offset >= offset && bad_offset < offset + length;
   }
 };
@@ -105,8 +106,9 @@ class MemoryReader final : public BlockReader {
       ++m_disk.reads;
       m_deferred.run(
           [this, offset, into]() -> std::exception_ptr {
-            if (m_disk.bad(offset, into.size())) {
-              return std::make_exception_ptr(Error(ErrorKind::failed, "bad range", "memory"));
+            if (m_disk.is_bad(offset, into.size())) {
+              return std::make_exception_ptr(
+                  Error(ErrorKind::failed, "bad range", "memory", "", m_disk.bad));
             }
             std::memcpy(into.data(), m_disk.bytes.data() + offset, into.size());
             return nullptr;
@@ -131,7 +133,8 @@ class MemoryWriter final : public BlockWriter {
   std::uint64_t size() const noexcept override { return m_disk.bytes.size(); }
   unsigned max_queues() const noexcept override { return 16; }
   std::uint32_t max_request() const noexcept override { return 32U << 20; }
-  void flush() override { ++m_disk.flushes; }
+  using BlockWriter::flush;
+  void flush(std::chrono::milliseconds) override { ++m_disk.flushes; }
   std::unique_ptr<WriteQueue> open_queue() override { return std::make_unique<Queue>(m_disk); }
 
  private:
@@ -142,8 +145,9 @@ class MemoryWriter final : public BlockWriter {
       ++m_disk.writes;
       m_deferred.run(
           [this, offset, from]() -> std::exception_ptr {
-            if (m_disk.bad(offset, from.size())) {
-              return std::make_exception_ptr(Error(ErrorKind::failed, "bad range", "memory"));
+            if (m_disk.is_bad(offset, from.size())) {
+              return std::make_exception_ptr(
+                  Error(ErrorKind::failed, "bad range", "memory", "", m_disk.bad));
             }
             m_disk.touch(offset, from.size());
             std::memcpy(m_disk.bytes.data() + offset, from.data(), from.size());

@@ -79,9 +79,28 @@ std::string message_of(const std::function<void()>& call) {
 
 TEST(BaseOfCheckpointTest, is_its_change_id_when_everything_fits) {
   const SnapshotDisk disk = two_disks().disks[0];
-  const Base base = base_of_checkpoint(disk, checkpoint_of("vda", disk.size, "c"), std::nullopt);
+  const Base base = base_of_checkpoint(disk, checkpoint_of("vda", disk.size, "c"), std::nullopt,
+                                       Interrupted::mended);
   EXPECT_EQ(base.change_id, "c");
   EXPECT_THAT(base.reason, HasSubstr("generation 3"));
+}
+
+TEST(BaseOfCheckpointTest, stays_the_base_after_an_interrupted_run_that_counted_from_it) {
+  const SnapshotDisk disk = two_disks().disks[0];
+  InProgress mark;
+  mark.mode = SyncMode::incremental;
+  mark.base_change_id = "c";
+  mark.started = "yesterday";
+  const auto base = [&](Interrupted how) {
+    return base_of_checkpoint(disk, checkpoint_of("vda", disk.size, "c"), mark, how);
+  };
+  EXPECT_EQ(base(Interrupted::mended).change_id, "c");
+  EXPECT_THAT(base(Interrupted::mended).reason, HasSubstr("interrupted (started yesterday)"));
+  EXPECT_EQ(base(Interrupted::not_mended).change_id, "") << "its plan is lost";
+  mark.base_change_id = "b";
+  EXPECT_EQ(base(Interrupted::mended).change_id, "") << "from another base";
+  mark.mode = SyncMode::full;
+  EXPECT_EQ(base(Interrupted::mended).change_id, "") << "a full";
 }
 
 TEST(BaseOfCheckpointTest, anything_else_is_a_full_with_its_reason) {
@@ -92,11 +111,14 @@ TEST(BaseOfCheckpointTest, anything_else_is_a_full_with_its_reason) {
   InProgress mark;
   mark.started = "yesterday";
   const std::vector<std::pair<Base, std::string>> cases{
-      {base_of_checkpoint(disk, std::nullopt, std::nullopt), "no checkpoint on this target"},
-      {base_of_checkpoint(disk, grown, std::nullopt), "size changed from 4096 to 1048576"},
-      {base_of_checkpoint(disk, untracked, std::nullopt),
+      {base_of_checkpoint(disk, std::nullopt, std::nullopt, Interrupted::mended),
+       "no checkpoint on this target"},
+      {base_of_checkpoint(disk, grown, std::nullopt, Interrupted::mended),
+       "size changed from 4096 to 1048576"},
+      {base_of_checkpoint(disk, untracked, std::nullopt, Interrupted::mended),
        "the last run's snapshot was not tracked"},
-      {base_of_checkpoint(disk, good, mark), "an earlier run was interrupted (started yesterday)"}};
+      {base_of_checkpoint(disk, good, mark, Interrupted::not_mended),
+       "an earlier run was interrupted (started yesterday)"}};
   for (const auto& [base, reason] : cases) {
     EXPECT_EQ(base.change_id, "") << reason;
     EXPECT_EQ(base.reason, reason);
@@ -186,7 +208,7 @@ TEST(BaseChooserTest, a_target_pattern_finds_the_checkpoint_of_each_disk) {
       canonical_target(parse_endpoint("file:" + folder.string() + "/web-vdb.raw"));
   checkpoint.generation = 1;
   state->commit_checkpoint(checkpoint);
-  const BaseChooser choose = base_of_target(*state, pattern);
+  const BaseChooser choose = base_of_target(*state, pattern, Interrupted::mended);
   EXPECT_EQ(choose(document, document.disks[0], 0).reason, "no checkpoint on this target");
   EXPECT_EQ(choose(document, document.disks[1], 1).reason, "the target is gone");
   write_file_atomically(folder / "web-vdb.raw", "the replica");

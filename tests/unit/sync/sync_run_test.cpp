@@ -46,6 +46,7 @@ class SyncRunTest : public testing::Test {
 
   SyncResult run(const StreamHeader& stream, std::vector<Extent> extents,
                  SyncOptions options = {}) {
+    options.retry_pause = std::chrono::milliseconds(1);
     std::vector<DiskChanges> changes;
     changes.push_back({stream.disks[0], vector_source(std::move(extents))});
     auto disks = collect_plans(changes, m_directory / "plans", m_cancel);
@@ -65,6 +66,15 @@ class SyncRunTest : public testing::Test {
 
   SyncResult full(const std::string& change_id) {
     return run(header(SyncMode::full, "", change_id), {{0, k_size, ExtentKind::data}});
+  }
+
+  // A run whose source fails at that place: under its mark, with all else written and recorded.
+  void interrupt(const StreamHeader& stream, std::vector<Extent> extents,
+                 std::size_t bad_offset = 0) {
+    m_source.bad_offset = bad_offset;
+    EXPECT_EQ(run(stream, std::move(extents)).status(), ExitStatus::failed);
+    m_source.bad_offset = ~std::size_t{0};
+    EXPECT_EQ(m_state->list_in_progress().size(), 1U);
   }
 
   std::optional<Checkpoint> checkpoint() const {
@@ -166,16 +176,117 @@ TEST_F(SyncRunTest, Rule2TheMarkStandsBeforeTheFirstByteChanges) {
   EXPECT_EQ(plans_left(), 1U);
 }
 
-TEST_F(SyncRunTest, Rule2ADeltaIsRefusedAfterAnInterruptionAndAFullRepairs) {
+TEST_F(SyncRunTest, Rule2ADeltaIsRefusedWithoutThePlanOfTheInterruptedRunAndAFullRepairs) {
   full("g1");
-  m_source.bad_offset = 0;
-  run(header(SyncMode::incremental, "g1", "g2"), {{0, 4096, ExtentKind::data}});
-  m_source.bad_offset = ~std::size_t{0};
+  interrupt(header(SyncMode::incremental, "g1", "g2"), {{0, 4096, ExtentKind::data}});
+  std::filesystem::remove(m_state->list_in_progress().at(0).plan_path);
   EXPECT_EQ(run(header(SyncMode::incremental, "g1", "g3"), {}).status(), ExitStatus::base_mismatch);
   EXPECT_EQ(full("g3").status(), ExitStatus::done);
   EXPECT_TRUE(target() == m_source.bytes);
   EXPECT_EQ(plans_left(), 0U);
   EXPECT_TRUE(m_state->list_in_progress().empty());
+}
+
+// A hole at A, written at B, half applied, discarded at C: the changes A -> C are none, and without
+// the plan of A -> B its bytes stay. Break it by applying the new plan alone: the target differs.
+TEST_F(SyncRunTest, Rule2WhatAnInterruptedRunPlannedIsCopiedFromTheNewerSnapshotToo) {
+  std::fill_n(m_source.bytes.begin() + 65536, 8192, std::byte{0});
+  full("A");
+  std::fill_n(m_source.bytes.begin() + 65536, 8192, std::byte{0xbb});
+  interrupt(header(SyncMode::incremental, "A", "B"),
+            {{65536, 8192, ExtentKind::data}, {1U << 20, 4096, ExtentKind::data}}, 1U << 20);
+  EXPECT_EQ(target()[65536], std::byte{0xbb}) << "the interrupted run wrote nothing: no proof";
+  std::fill_n(m_source.bytes.begin() + 65536, 8192, std::byte{0});
+  std::fill_n(m_source.bytes.begin() + 4096, 4096, std::byte{0xcc});
+  const auto result =
+      run(header(SyncMode::incremental, "A", "C"), {{4096, 4096, ExtentKind::data}});
+  EXPECT_EQ(result.status(), ExitStatus::done) << result.disks[0].error;
+  EXPECT_EQ(result.disks[0].mode, SyncMode::incremental);
+  EXPECT_FALSE(result.disks[0].united.empty());
+  EXPECT_FALSE(result.disks[0].resumed);
+  EXPECT_TRUE(target() == m_source.bytes);
+  EXPECT_EQ(plans_left(), 0U);
+  EXPECT_EQ(checkpoint()->change_id, "C");
+}
+
+// Twice interrupted, at two snapshots: the union must hold both plans.
+TEST_F(SyncRunTest, Rule2TheUnionOfPlansGrowsWithEveryInterruptedRun) {
+  std::fill_n(m_source.bytes.begin() + 65536, 8192, std::byte{0});
+  full("A");
+  std::fill_n(m_source.bytes.begin() + 65536, 8192, std::byte{0xbb});
+  interrupt(header(SyncMode::incremental, "A", "B"),
+            {{65536, 8192, ExtentKind::data}, {1U << 20, 4096, ExtentKind::data}}, 1U << 20);
+  interrupt(header(SyncMode::incremental, "A", "C"), {{4096, 4096, ExtentKind::data}}, 4096);
+  std::fill_n(m_source.bytes.begin() + 65536, 8192, std::byte{0});
+  EXPECT_EQ(run(header(SyncMode::incremental, "A", "D"), {}).status(), ExitStatus::done);
+  EXPECT_TRUE(target() == m_source.bytes);
+  EXPECT_EQ(plans_left(), 0U);
+}
+
+// Break it by never recording what is finished: all of it is read again.
+TEST_F(SyncRunTest, Rule3ARunGoesOnFromTheSameSnapshotWithWhatIsNotDone) {
+  const auto stream = header(SyncMode::full, "", "g1");
+  interrupt(stream, {{0, k_size, ExtentKind::data}}, k_size - 1);
+  const auto finished = m_state->list_in_progress().at(0).finished;
+  ASSERT_FALSE(finished.empty());
+  const auto result = run(stream, {{0, k_size, ExtentKind::data}});
+  EXPECT_EQ(result.status(), ExitStatus::done) << result.disks[0].error;
+  ASSERT_TRUE(result.disks[0].resumed);
+  EXPECT_EQ(result.disks[0].resumed->finished, finished);
+  EXPECT_EQ(result.disks[0].copied.read_bytes, 4096U) << "the bad block alone";
+  EXPECT_TRUE(target() == m_source.bytes);
+  EXPECT_EQ(plans_left(), 0U);
+  EXPECT_TRUE(m_state->list_in_progress().empty());
+}
+
+// What is recorded as finished is of one snapshot: another one's full starts at the beginning.
+TEST_F(SyncRunTest, Rule3AnotherSnapshotsFullStartsAnew) {
+  interrupt(header(SyncMode::full, "", "g1"), {{0, k_size, ExtentKind::data}}, k_size - 1);
+  std::fill_n(m_source.bytes.begin(), 4096, std::byte{0x77});
+  const auto result = full("g2");
+  EXPECT_EQ(result.status(), ExitStatus::done);
+  EXPECT_FALSE(result.disks[0].resumed);
+  EXPECT_TRUE(target() == m_source.bytes);
+}
+
+TEST_F(SyncRunTest, Rule3ATargetThatIsGoneIsCopiedFromTheBeginning) {
+  const auto stream = header(SyncMode::full, "", "g1");
+  interrupt(stream, {{0, k_size, ExtentKind::data}}, k_size - 1);
+  std::filesystem::remove(target_path());
+  const auto result = run(stream, {{0, k_size, ExtentKind::data}});
+  EXPECT_EQ(result.status(), ExitStatus::done);
+  EXPECT_FALSE(result.disks[0].resumed);
+  EXPECT_TRUE(target() == m_source.bytes);
+}
+
+// The target held something before the interrupted full: zeros must still reach the rest of it.
+TEST_F(SyncRunTest, Rule5AContinuedFullStillZeroesWhatTheSourceDoesNotHave) {
+  {
+    std::ofstream old(target_path(), std::ios::binary);
+    old << std::string(k_size, '\xee');
+  }
+  std::fill(m_source.bytes.begin(), m_source.bytes.end(), std::byte{0});
+  std::fill_n(m_source.bytes.begin() + 65536, 4096, std::byte{1});
+  const auto stream = header(SyncMode::full, "", "g1");
+  interrupt(stream, {{65536, 4096, ExtentKind::data}}, 65536);
+  const auto result = run(stream, {{65536, 4096, ExtentKind::data}});
+  EXPECT_EQ(result.status(), ExitStatus::done);
+  EXPECT_TRUE(result.disks[0].resumed);
+  EXPECT_TRUE(target() == m_source.bytes);
+}
+
+TEST_F(SyncRunTest, AnUnreadableRangeIsNamedAfterAllElseIsCopied) {
+  full("g1");
+  std::fill(m_source.bytes.begin(), m_source.bytes.end(), std::byte{0x33});
+  m_source.bad_offset = 8192;
+  const auto result =
+      run(header(SyncMode::incremental, "g1", "g2"), {{0, k_size, ExtentKind::data}});
+  EXPECT_EQ(result.status(), ExitStatus::failed);
+  const std::vector<Extent> bad{{8192, 4096, ExtentKind::data}};
+  EXPECT_EQ(result.disks[0].copied.unreadable, bad);
+  EXPECT_NE(result.disks[0].error.find("offset 8192"), std::string::npos) << result.disks[0].error;
+  EXPECT_EQ(target()[k_size - 1], std::byte{0x33});
+  EXPECT_EQ(checkpoint()->change_id, "g1");
 }
 
 TEST_F(SyncRunTest, Rule4ADeltaFromAnotherBaseChangesNothing) {
