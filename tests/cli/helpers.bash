@@ -19,7 +19,8 @@ make_world() {
   unset HAMAL_RUN_ID
   {
     printf '%s\n' "[DEFAULT]" "log_dir = $W/log" "hamal_lib_dir = $W/lib/" \
-      "hamal_info_path = $W/lib/hamal_info" "[database]" "connection = sqlite://$W/lib/hamal.db"
+      "hamal_info_path = $W/lib/hamal_info" "[database]" "connection = sqlite://$W/lib/hamal.db" \
+      "[sync]" "outage_max = 2s"
     printf '%s\n' "$@"
   } > "$HAMAL_CONFIG"
   chmod 0600 "$HAMAL_CONFIG"

@@ -84,6 +84,9 @@ std::vector<Extent> extents_of(const std::string& text) {
     previous = extent.end();
     extents.push_back(extent);
     at = length.ptr == end ? end : length.ptr + 1;
+    if (at == end && length.ptr != end) {
+      return {};
+    }
   }
   return extents;
 }

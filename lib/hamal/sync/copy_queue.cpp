@@ -13,8 +13,7 @@ struct Attempt {
   unsigned pauses;
   std::uint64_t part;
 };
-constexpr std::array<Attempt, 3> k_attempts{
-    {{100ms, 1ULL << 62}, {500ms, 64U << 10}, {2000ms, 4096}}};
+constexpr std::array<Attempt, 3> k_attempts{{{1, 1ULL << 62}, {5, 64U << 10}, {20, 4096}}};
 // A disk with more bad places than that has failed altogether.
 constexpr std::size_t k_max_unreadable = 4096;
 
