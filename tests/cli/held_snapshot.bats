@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # A run that failed or died goes on from the same held snapshot, and what nobody needs is found again.
-# Each rule was broken once by hand and the test named after it seen to fail; what was broken is said there.
+# "Fails when" was tried: each was broken so by hand, and the test seen to fail.
 # shellcheck disable=SC2154 # out, err and status are set by the helpers
 
 load helpers
@@ -59,6 +59,7 @@ interrupted_direct() {
 
 direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
 
+# Fails when finish ends it, or create makes a new one.
 @test "a failed run's snapshot stays held, is handed out again, and is ended when the run has committed" {
   start_qsd 1
   interrupted_pipe
@@ -88,6 +89,7 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   [ -z "$(held)" ]
 }
 
+# Fails when the word of the operator ends what a mark still names.
 @test "finish --committed keeps the snapshot that another disk still needs" {
   start_qsd 2
   breakable_target
@@ -122,6 +124,7 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   qmp query-named-block-nodes | grep -qF "\"$bitmap\""
 }
 
+# Fails when there is no bound.
 @test "a held snapshot is given up when it is older than snapshot_max_hold, and not before" {
   start_qsd 1
   interrupted_pipe
@@ -136,6 +139,7 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   ends_as failed failed
 }
 
+# Fails when there is no bound.
 @test "finish --failed ends what is older than snapshot_max_hold" {
   start_qsd 1
   printf '[sync]\nsnapshot_max_hold = 1h\n' >> "$HAMAL_CONFIG"
@@ -146,7 +150,7 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   [ -z "$(held)" ]
 }
 
-# Fails when a creation in the future is an age of its own (ended at once), or stays there (kept for a year).
+# Fails when a creation in the future is an age (ended at once), or stays in the future (kept for a year).
 @test "a clock that was set back ends nothing and keeps nothing for ever" {
   start_qsd 1
   interrupted_pipe
@@ -160,6 +164,7 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   [ "$(sql "select created <= ? from snapshots" "$(date -u +%FT%TZ)~")" = 1 ]
 }
 
+# Fails when verify_snapshot is not asked, or its answer ignored.
 @test "a held snapshot that does not verify is ended, and the reason logged" {
   start_qsd 1
   interrupted_pipe
@@ -171,6 +176,7 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   log_has "held snapshot $(id_of "$W/first") is not resumed: .*the bitmap $bitmap does not record any more"
 }
 
+# Fails when list_snapshots is not asked, or its answer ignored.
 @test "a held snapshot that its QEMU took with it is forgotten, and a new one made" {
   start_qsd 1
   interrupted_pipe
@@ -185,6 +191,7 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   [ "$(held)" = "$(id_of)" ]
 }
 
+# Fails when the disks that were asked for are not compared.
 @test "a held snapshot stands in for the disks that were asked for alone, or is ended" {
   start_qsd 2
   interrupted_pipe --disk top0
@@ -201,6 +208,7 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   [ "$(field "$W/other" 'd["snapshot_id"], [x["id"] for x in d["disks"]]')" = "('$(id_of)', ['top1'])" ]
 }
 
+# Fails when --fresh is ignored.
 @test "create --fresh ends the held snapshot and makes a new one" {
   start_qsd 1
   interrupted_pipe
@@ -217,6 +225,7 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   [ "$(held)" = "$(id_of)" ]
 }
 
+# Fails when create undoes what it did not create.
 @test "a document that cannot be written leaves the interrupted run's snapshot held" {
   start_qsd 1
   interrupted_pipe
@@ -226,6 +235,7 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   [ "$(held)" = "$(id_of "$W/first")" ]
 }
 
+# Fails when it ends every failed run's snapshot, or looks for none.
 @test "the direct form goes on from the snapshot of its failed run, and ends it" {
   start_qsd 1
   interrupted_direct
@@ -247,6 +257,7 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   [ -z "$(held)" ]
 }
 
+# Fails when one of them keeps or looks for its own kind alone.
 @test "pipe and direct form go on from each other's snapshots" {
   start_qsd 1
   interrupted_direct
@@ -278,6 +289,7 @@ kill_direct() {
 }
 slow_server() { nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=4M; }
 
+# Fails when it looks for none.
 @test "after kill -9 the direct form goes on from the same snapshot" {
   start_qsd 1
   kill_direct KILL
@@ -288,7 +300,7 @@ slow_server() { nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=4M; }
   equals_live "$W/t.raw"
 }
 
-# Fails when a dead run's snapshot is recorded as one that was handed out: the second run is busy for ever.
+# Fails when a dead run's snapshot is recorded as one that was handed out, or is left: the vm is busy for ever.
 @test "what a killed direct run left and no mark names is ended, and a new one made" {
   start_qsd 1
   kill_direct KILL
@@ -299,6 +311,7 @@ slow_server() { nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=4M; }
   log_has "held snapshot $FIRST is not resumed: the run that made it is dead" hamal-sync
 }
 
+# Fails when an interrupt ends what an earlier run made.
 @test "SIGTERM ends the snapshot that the run made, and keeps the one it went on from" {
   start_qsd 1
   kill_direct TERM
@@ -314,6 +327,7 @@ slow_server() { nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=4M; }
   [ "$(held)" = "$FIRST" ]
 }
 
+# Fails when a dry run ends what it cannot use.
 @test "a dry run looks at the held snapshot and neither ends it nor gives it up" {
   start_qsd 2
   interrupted_pipe --disk top0
@@ -338,6 +352,7 @@ slow_server() { nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=4M; }
   [ "$(sql "select count(*) from snapshots")" = 0 ]
 }
 
+# Fails when what was frozen and not recorded is forgotten with its intent: the vm is busy for ever.
 @test "a killed create: the next one ends what it froze and nobody recorded" {
   start_qsd 1
   snapshot
@@ -350,7 +365,7 @@ slow_server() { nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=4M; }
   [ "$(sql "select count(*) from snapshots where state = 'intended'")" = 0 ]
 }
 
-# Fails when end_unrecorded asks for no intent: somebody else's state may know that snapshot.
+# Fails when no intent is asked for, or no mark: then anything that nobody recorded is ended.
 @test "an unrecorded snapshot without a stale intent, or one that a mark names, is not ended by create" {
   start_qsd 1
   interrupted_pipe

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # hamal-snapshot delete --stale: our own leftovers, and nothing else.
-# Each rule was broken once by hand and the test named after it seen to fail; what was broken is said there.
+# "Fails when" was tried: each was broken so by hand, and the test seen to fail.
 # shellcheck disable=SC2154 # out, err and status are set by the helpers
 
 load helpers
@@ -33,6 +33,7 @@ stale() {
   has "$(field "$W/out" "[s['reason'] for s in d['snapshots'] if s['id'] == '$(id_of)']")" "$reason"
 }
 
+# Fails when what has no record is left.
 @test "a snapshot that nobody recorded is deleted; --dry-run says so and deletes nothing" {
   start_qsd 1
   snapshot
@@ -53,6 +54,7 @@ stale() {
   [ "$(sql "select count(*) from snapshots")" = 0 ]
 }
 
+# Fails when the bound is not asked: a pipe would lose the snapshot it reads.
 @test "what was handed out is deleted once it is older than the bound" {
   start_qsd 1
   snapshot
