@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <optional>
 
@@ -16,28 +16,16 @@ using WallTime = std::chrono::system_clock::time_point;
 
 std::optional<WallTime> parse_rfc3339(const std::string& text) {
   std::tm parts{};
-  int read = 0;
-  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d%n", &parts.tm_year, &parts.tm_mon,
-                  &parts.tm_mday, &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &read) != 6) {
+  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (rest == nullptr) {
     return std::nullopt;
   }
-  parts.tm_year -= 1900;
-  parts.tm_mon -= 1;
-  const std::string rest = text.substr(static_cast<std::size_t>(read));
-  const std::size_t zone = rest.find_first_of("Z+-");  // a fraction of a second decides nothing
-  if (zone == std::string::npos) {
+  rest += std::strcspn(rest, "Z+-");  // a fraction of a second decides nothing
+  std::tm zone{};
+  if (::strptime(rest, "%z", &zone) == nullptr) {
     return std::nullopt;
   }
-  std::time_t seconds = ::timegm(&parts);
-  if (rest[zone] != 'Z') {
-    int hours = 0;
-    int minutes = 0;
-    if (std::sscanf(rest.c_str() + zone + 1, "%2d:%2d", &hours, &minutes) != 2) {
-      return std::nullopt;
-    }
-    seconds -= (rest[zone] == '+' ? 1 : -1) * (hours * 3600 + minutes * 60);
-  }
-  return std::chrono::system_clock::from_time_t(seconds);
+  return std::chrono::system_clock::from_time_t(::timegm(&parts) - zone.tm_gmtoff);
 }
 
 std::string text_of(milliseconds duration) {
