@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <filesystem>
 
+#include "common/held_snapshot.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/nearest.hpp"
 #include "hamal/util/random_id.hpp"
@@ -14,20 +16,6 @@ namespace {
 
 constexpr std::chrono::seconds k_undo_wait{30};
 
-/// A create that was killed between its intent and its record: nobody else can be making one, we
-/// hold the lock.
-void drop_stale_intents(const std::string& platform, const std::string& vm_id, Session& session) {
-  for (const SnapshotRecord& record : session.state().list_snapshots()) {
-    if (record.platform == platform && record.vm_id == vm_id && record.state == "intended") {
-      session.log().warning(
-          "a snapshot intended at {} was never recorded: its run was killed; `hamal-snapshot list "
-          "{}` shows whether it exists",
-          record.created, platform);
-      session.state().remove_snapshot(platform, record.snapshot_id);
-    }
-  }
-}
-
 void say_not_ended(const SnapshotDocument& document, const Error& error, Session& session) {
   const std::string message = fmt::format(
       "snapshot {} could not be ended: {}; end it with `hamal-snapshot delete {} {} {}`",
@@ -36,6 +24,17 @@ void say_not_ended(const SnapshotDocument& document, const Error& error, Session
   if (!session.mirrored()) {
     fmt::print(stderr, "{}: error: {}\n", session.tool(), message);
   }
+}
+
+/// As the platform will call it: one vm has one lock and one set of records, however it is written.
+std::string adhoc_vm_id(const VmOperand& vm) {
+  if (vm.platform != "file") {
+    return vm.vm;
+  }
+  const std::string image = vm.vm.starts_with('/') ? vm.vm : parse_endpoint(vm.vm).path;
+  std::error_code error;  // what does not exist is the platform's to complain about
+  const auto path = std::filesystem::canonical(image, error);
+  return error ? vm.vm : path.string();
 }
 
 }  // namespace
@@ -61,11 +60,13 @@ void lock_and_undo(const SnapshotDocument& document, Session& session) {
   }
 }
 
+namespace {
+
+/// Creates and records.
 SnapshotDocument create_recorded(const SnapshotWish& wish, Session& session, Platform& platform) {
   const std::string& name = wish.vm.platform;
-  drop_stale_intents(name, wish.vm_id, session);
   const std::string intent = "intended-" + session.run_id() + "-" + random_hex(4);
-  SnapshotRecord record{name, wish.vm_id, intent, "intended", rfc3339(system_clock().wall()), {}};
+  SnapshotRecord record{name, wish.vm_id, intent, k_intended, rfc3339(system_clock().wall()), {}};
   session.state().put_snapshot(record);
   SnapshotDocument document;
   try {
@@ -75,8 +76,8 @@ SnapshotDocument create_recorded(const SnapshotWish& wish, Session& session, Pla
     throw;
   }
   try {
-    record = {document.platform, document.vm_id,   document.snapshot_id,
-              "created",         document.created, to_json(document)};
+    record = {document.platform,      document.vm_id,   document.snapshot_id,
+              to_string(wish.holder), document.created, to_json(document)};
     session.state().put_snapshot(record);
     session.state().remove_snapshot(name, intent);
     session.log().info("snapshot {} of {} disks created", document.snapshot_id,
@@ -89,6 +90,89 @@ SnapshotDocument create_recorded(const SnapshotWish& wish, Session& session, Pla
   return document;
 }
 
+}  // namespace
+
+const char* to_string(Holder holder) {
+  return holder == Holder::attached ? k_attached : k_created;
+}
+
+const char* to_string(Ending ending) {
+  switch (ending) {
+    case Ending::committed:
+      return "committed";
+    case Ending::failed:
+      return "failed";
+    case Ending::held:
+      return "held";
+  }
+  return "";
+}
+
+AcquiredSnapshot acquire_snapshot(const SnapshotWish& wish, Session& session, Platform& platform) {
+  end_unrecorded(wish, session, platform);
+  if (auto held = resume_held(wish, session, platform)) {
+    return {std::move(*held), Origin::resumed};
+  }
+  return {create_recorded(wish, session, platform), Origin::created};
+}
+
+Ending settle_snapshot(const SnapshotDocument& document, Outcome outcome, Session& session,
+                       Platform& platform) {
+  State& state = session.state();
+  if (!marks_of(state, document.platform, document.vm_id, document.snapshot_id).empty()) {
+    // The record knows all disks; the document may be of some of them.
+    SnapshotRecord record{document.platform, document.vm_id,   document.snapshot_id,
+                          k_created,         document.created, to_json(document)};
+    const auto records = state.list_snapshots();
+    const auto known = std::find_if(records.begin(), records.end(), [&](const auto& one) {
+      return one.platform == record.platform && one.snapshot_id == record.snapshot_id;
+    });
+    if (known != records.end()) {
+      record = *known;
+    }
+    record = with_known_age(record, session);
+    LeftSnapshot left = left_snapshot(state, record);
+    left.unusable = why_unusable(
+        platform,
+        parse_snapshot_document(record.document, "the record of snapshot " + record.snapshot_id));
+    const Verdict verdict = judge_after_run(left, session.config().sync.snapshot_max_hold);
+    if (verdict.fate == Fate::resume) {
+      state.put_snapshot(record);
+      session.log().info("snapshot {} stays held: {}", document.snapshot_id, verdict.reason);
+      return Ending::held;
+    }
+    session.log().warning("snapshot {} is not held for an interrupted run: {}",
+                          document.snapshot_id, verdict.reason);
+  }
+  end_snapshot(document, outcome, session, platform);
+  return outcome == Outcome::committed ? Ending::committed : Ending::failed;
+}
+
+void settle_failed(const AcquiredSnapshot& snapshot, Session& session) {
+  const SnapshotDocument& document = snapshot.document;
+  if (session.cancel().requested()) {
+    if (snapshot.origin == Origin::created) {
+      undo_snapshot(document, session);
+    } else {
+      session.log().info("snapshot {} stays held: an earlier run made it", document.snapshot_id);
+    }
+    return;
+  }
+  const CancelToken uninterrupted;
+  try {
+    const auto platform = session.open_platform(document.platform, Marking::needed, uninterrupted);
+    settle_snapshot(document, Outcome::failed, session, *platform);
+  } catch (const Error& error) {
+    if (marks_of(session.state(), document.platform, document.vm_id, document.snapshot_id)
+            .empty()) {
+      say_not_ended(document, error, session);
+    } else {
+      session.log().warning("snapshot {} stays recorded for the next run, which looks again: {}",
+                            document.snapshot_id, error.what());
+    }
+  }
+}
+
 void end_snapshot(const SnapshotDocument& document, Outcome outcome, Session& session,
                   Platform& platform) {
   platform.finish_snapshot(document, outcome, still_needed(session.state(), document));
@@ -99,7 +183,7 @@ void end_snapshot(const SnapshotDocument& document, Outcome outcome, Session& se
 
 std::string resolve_vm(Platform& platform, const Session& session, const VmOperand& vm) {
   if (!session.config().platforms.contains(vm.platform)) {
-    return vm.vm;
+    return adhoc_vm_id(vm);
   }
   std::vector<std::string> names;
   std::vector<std::string> matches;
@@ -139,19 +223,21 @@ std::vector<std::string> still_needed(State& state, const SnapshotDocument& docu
       ids.push_back(id);
     }
   };
+  const auto is_disk = [&document](const DiskIdentity& identity) {
+    return identity.platform == document.platform && identity.vm_id == document.vm_id &&
+           std::any_of(document.disks.begin(), document.disks.end(),
+                       [&](const SnapshotDisk& disk) { return disk.id == identity.disk_id; });
+  };
   for (const Checkpoint& checkpoint : state.list_checkpoints()) {
-    const DiskIdentity& identity = checkpoint.identity;
-    const bool ours =
-        identity.platform == document.platform && identity.vm_id == document.vm_id &&
-        std::any_of(document.disks.begin(), document.disks.end(),
-                    [&](const SnapshotDisk& disk) { return disk.id == identity.disk_id; });
-    if (!ours) {
-      continue;
+    if (is_disk(checkpoint.identity)) {
+      add(checkpoint.change_id);
     }
-    add(checkpoint.change_id);
-    if (const auto mark = state.find_in_progress(identity)) {
-      add(mark->base_change_id);
-      add(mark->change_id);
+  }
+  // Also of disks without a checkpoint: an interrupted first full goes on from its snapshot.
+  for (const InProgress& mark : state.list_in_progress()) {
+    if (is_disk(mark.identity)) {
+      add(mark.base_change_id);
+      add(mark.change_id);
     }
   }
   return ids;
@@ -165,7 +251,7 @@ SnapshotDocument recorded_document(const Endpoint& endpoint, Session& session) {
   }
   for (const SnapshotRecord& record : session.state().list_snapshots()) {
     if (record.platform == endpoint.platform && record.snapshot_id == endpoint.snapshot &&
-        record.state == "created") {
+        record.state != k_intended) {
       SnapshotDocument document =
           parse_snapshot_document(record.document, "the recorded document of " + endpoint.uri);
       if (document.vm_id == endpoint.vm || document.vm_name == endpoint.vm) {

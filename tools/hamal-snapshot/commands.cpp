@@ -49,11 +49,11 @@ int run_finish(const SnapshotRequest& request, Session& session) {
   const auto platform = session.open_platform(document.platform);
   const FileLock lock =
       lock_vm(session, document.platform, document.vm_id, request.wait, session.cancel());
-  end_snapshot(document, request.outcome, session, *platform);
-  const char* outcome = request.outcome == Outcome::committed ? "committed" : "failed";
+  const Ending ending = settle_snapshot(document, request.outcome, session, *platform);
   if (request.common.format == ReportFormat::json) {
-    write_stdout(report_ended(document.platform, document.vm_id, document.snapshot_id, outcome),
-                 session.cancel());
+    write_stdout(
+        report_ended(document.platform, document.vm_id, document.snapshot_id, to_string(ending)),
+        session.cancel());
   }
   return 0;
 }
@@ -94,6 +94,8 @@ int run_snapshot(const SnapshotRequest& request, Session& session) {
       return run_finish(request, session);
     case SnapshotCommand::remove:
       return run_delete(request, session);
+    case SnapshotCommand::remove_stale:
+      return run_delete_stale(request, session);
   }
   throw std::logic_error("a command that is not handled");
 }

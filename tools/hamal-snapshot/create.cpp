@@ -1,4 +1,5 @@
-// hamal-snapshot create: the document on stdout, or nothing left behind.
+// hamal-snapshot create: the document on stdout, or nothing left behind. The snapshot of an
+// interrupted run is handed out again, and stays for that run whatever happens here.
 //
 // The lock is released before printing because the next tool of the pipe takes it as soon as it has
 // read the document. What fails then (a closed pipe, an interrupt) ends the snapshot again.
@@ -16,13 +17,15 @@ int run_create(const SnapshotRequest& request, Session& session) {
   session.log().set_vm(request.vm.vm);
   std::optional<FileLock> lock{
       lock_vm(session, request.vm.platform, vm_id, request.wait, session.cancel())};
-  const SnapshotDocument document =
-      create_recorded({request.vm, vm_id, request.options}, session, *platform);
+  const AcquiredSnapshot snapshot = acquire_snapshot(
+      {request.vm, vm_id, request.options, Holder::handed_out, request.fresh}, session, *platform);
   lock.reset();
   try {
-    write_stdout(to_json(document), session.cancel());
+    write_stdout(to_json(snapshot.document), session.cancel());
   } catch (...) {
-    lock_and_undo(document, session);
+    if (snapshot.origin == Origin::created) {
+      lock_and_undo(snapshot.document, session);
+    }
     throw;
   }
   return 0;

@@ -15,6 +15,18 @@ std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+const char* word(StaleAction action, bool dry_run) {
+  switch (action) {
+    case StaleAction::deleted:
+      return dry_run ? "would delete" : "deleted";
+    case StaleAction::left:
+      return "left";
+    case StaleAction::failed:
+      return "failed";
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string report_vms(const std::string& platform, const std::vector<Vm>& vms,
@@ -77,6 +89,30 @@ std::string report_ended(const std::string& platform, const std::string& vm_id,
                {"vm_id", vm_id},
                {"snapshot_id", snapshot_id},
                {"outcome", outcome}});
+}
+
+std::string report_stale(const StaleReport& report, ReportFormat format) {
+  if (format == ReportFormat::json) {
+    Json list = Json::array();
+    for (const StaleSnapshot& one : report.snapshots) {
+      list.push_back({{"id", one.snapshot_id},
+                      {"vm_id", one.vm_id},
+                      {"action", word(one.action, report.dry_run)},
+                      {"reason", one.reason}});
+    }
+    return dump({{"platform", report.platform},
+                 {"dry_run", report.dry_run},
+                 {"snapshots", list},
+                 {"busy", report.busy}});
+  }
+  std::vector<std::vector<std::string>> rows{{"SNAPSHOT", "VM", "ACTION", "REASON"}};
+  for (const StaleSnapshot& one : report.snapshots) {
+    rows.push_back({one.snapshot_id, one.vm_id, word(one.action, report.dry_run), one.reason});
+  }
+  for (const std::string& vm_id : report.busy) {
+    rows.push_back({"", vm_id, "skipped", "another run holds the vm"});
+  }
+  return format_table(rows);
 }
 
 }  // namespace hamal

@@ -19,8 +19,26 @@ struct ListedSnapshot {
 std::string report_snapshots(const std::string& platform,
                              const std::vector<ListedSnapshot>& snapshots, ReportFormat format);
 
-/// What finish and delete say with --json.
+/// What finish and delete say with --json. Outcome: committed, failed, held or deleted.
 std::string report_ended(const std::string& platform, const std::string& vm_id,
                          const std::string& snapshot_id, const std::string& outcome);
+
+enum class StaleAction { deleted, left, failed };
+
+/// What became of one snapshot, and why.
+struct StaleSnapshot {
+  std::string vm_id;
+  std::string snapshot_id;
+  StaleAction action = StaleAction::left;
+  std::string reason;
+};
+
+struct StaleReport {
+  std::string platform;
+  bool dry_run = false;
+  std::vector<StaleSnapshot> snapshots;
+  std::vector<std::string> busy;  ///< vms that other runs hold: not looked at
+};
+std::string report_stale(const StaleReport& report, ReportFormat format);
 
 }  // namespace hamal

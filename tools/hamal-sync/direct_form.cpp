@@ -85,19 +85,26 @@ int sync_from_source(const SyncRequest& request, Session& session) {
   const auto platform = session.open_platform(wish.vm.platform);
   wish.vm_id = resolve_vm(*platform, session, wish.vm);
   const auto lock = lock_vm(session, wish.vm.platform, wish.vm_id, request.wait, session.cancel());
-  const SnapshotDocument document = create_recorded(wish, session, *platform);
+  wish.holder = Holder::attached;
+  wish.give_up = request.dry_run ? GiveUp::no : GiveUp::yes;
+  const AcquiredSnapshot snapshot = acquire_snapshot(wish, session, *platform);
+  const SnapshotDocument& document = snapshot.document;
   session.log().set_vm(document.vm_name);
   SyncResult result;
   try {
     result = sync_document(request, session, *platform, document);
   } catch (...) {
-    undo_snapshot(document, session);
+    settle_failed(snapshot, session);
     throw;
   }
-  if (result.status() == ExitStatus::done && !result.dry_run) {
-    end_snapshot(document, Outcome::committed, session, *platform);
+  if (result.dry_run) {
+    if (snapshot.origin == Origin::created) {
+      undo_snapshot(document, session);
+    }
+  } else if (result.status() == ExitStatus::done) {
+    settle_snapshot(document, Outcome::committed, session, *platform);
   } else {
-    undo_snapshot(document, session);
+    settle_failed(snapshot, session);
   }
   return report_result(result, session);
 }

@@ -103,6 +103,40 @@ TEST_F(SnapshotOptionsTest, list_and_delete_take_both_forms) {
   EXPECT_EQ(three.snapshot_id, "snap-1");
 }
 
+TEST_F(SnapshotOptionsTest, delete_takes_one_word_with_the_snapshot_behind_its_last_at) {
+  const SnapshotRequest one = parse({"delete", "lab:web%20a@b@snap-1"});
+  EXPECT_EQ(one.command, SnapshotCommand::remove);
+  EXPECT_EQ(one.vm.platform, "lab");
+  EXPECT_EQ(one.vm.vm, "web a@b");
+  EXPECT_EQ(one.snapshot_id, "snap-1");
+  EXPECT_THAT(usage({"delete", "lab:web"}), HasSubstr("names no snapshot"));
+  EXPECT_THAT(usage({"delete", "lab:web@"}), HasSubstr("names no snapshot"));
+}
+
+TEST_F(SnapshotOptionsTest, stale_takes_a_platform_or_a_vm_and_its_own_options) {
+  const SnapshotRequest all = parse({"delete", "--stale", "lab"});
+  EXPECT_EQ(all.command, SnapshotCommand::remove_stale);
+  EXPECT_EQ(all.vm.platform, "lab");
+  EXPECT_EQ(all.vm.vm, "");
+  EXPECT_FALSE(all.dry_run);
+  EXPECT_FALSE(all.older_than);
+  const SnapshotRequest one =
+      parse({"delete", "lab:web", "--stale", "--dry-run", "--older-than=2h"});
+  EXPECT_EQ(one.vm.vm, "web");
+  EXPECT_TRUE(one.dry_run);
+  EXPECT_EQ(one.older_than, std::chrono::hours(2));
+  EXPECT_EQ(parse({"delete", "--stale", "lab", "web"}).vm.vm, "web");
+  EXPECT_THAT(usage({"delete", "--stale", "lab", "web", "x"}),
+              HasSubstr("--stale takes no snapshot"));
+  EXPECT_THAT(usage({"delete", "lab:web@x", "--dry-run"}), HasSubstr("belongs to --stale"));
+  EXPECT_THAT(usage({"delete", "lab:web@x", "--older-than=1h"}), HasSubstr("belongs to --stale"));
+}
+
+TEST_F(SnapshotOptionsTest, create_takes_fresh) {
+  EXPECT_EQ(parse({"create", "lab:web"}).fresh, Fresh::no);
+  EXPECT_EQ(parse({"create", "lab:web", "--fresh"}).fresh, Fresh::yes);
+}
+
 TEST_F(SnapshotOptionsTest, common_options_stand_before_or_after_the_command) {
   const SnapshotRequest before = parse({"--json", "--config", "/x.conf", "vms", "lab"});
   const SnapshotRequest after = parse({"vms", "lab", "--json", "--config=/x.conf"});

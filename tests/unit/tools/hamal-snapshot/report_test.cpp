@@ -42,6 +42,27 @@ TEST(SnapshotReportTest, snapshots_say_whose_they_are) {
                         R"("recorded":false})"));
 }
 
+TEST(SnapshotReportTest, stale_says_what_became_of_each_and_why) {
+  const StaleReport report{"lab",
+                           false,
+                           {{"id-1", "hamal-1", StaleAction::deleted, "its run is dead"},
+                            {"id-1", "other", StaleAction::left, "not ours"},
+                            {"id-2", "hamal-2", StaleAction::failed, "cannot"}},
+                           {"id-3"}};
+  EXPECT_EQ(report_stale(report, ReportFormat::text),
+            "SNAPSHOT  VM    ACTION   REASON\n"
+            "hamal-1   id-1  deleted  its run is dead\n"
+            "other     id-1  left     not ours\n"
+            "hamal-2   id-2  failed   cannot\n"
+            "-         id-3  skipped  another run holds the vm\n");
+  StaleReport dry = report;
+  dry.dry_run = true;
+  EXPECT_THAT(report_stale(dry, ReportFormat::json),
+              HasSubstr(R"({"platform":"lab","dry_run":true,"snapshots":[{"id":"hamal-1",)"
+                        R"("vm_id":"id-1","action":"would delete","reason":"its run is dead"},)"));
+  EXPECT_THAT(report_stale(dry, ReportFormat::json), HasSubstr(R"("busy":["id-3"]})"));
+}
+
 TEST(SnapshotReportTest, names_that_are_no_utf8_do_not_fail_the_report) {
   const std::vector<Vm> vms{{"i", "\xff", "running", {}}};
   EXPECT_THAT(report_vms("lab", vms, ReportFormat::json), HasSubstr("\xef\xbf\xbd"));
