@@ -341,7 +341,8 @@ all_forms() {
   snapshot
   pipe "$W/doc" "$target"
   did incremental "interrupted"
-  [ "$(field "$W/out" 'd["disks"][0]["read_bytes"]')" = 131072 ]
+  # What was written before the failed flush counts for nothing.
+  [ "$(field "$W/out" 'd["disks"][0]["read_bytes"], d["disks"][0]["resumed"]["finished_ranges"]')" = "(65536, 0)" ]
   finish
   [ -z "$(ours_in_qemu)" ]
   [ "$(generation "$target")" = 2 ]
@@ -358,10 +359,11 @@ all_forms() {
   target="nbd+unix:///?socket=$W/t.sock"
   guest 0 "write -P 1 0 1M"
   succeeds hamal-sync --source lab:web/top0 --target "$target"
-  end_server
-  nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=4M
   guest 0 "write -s $W/noise 2M 8M"
   for signal in INT TERM; do
+    # A new one each time: nbdkit aborts when its client goes away in the middle of a delay.
+    end_server
+    nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=4M
     in_background hamal-sync --source lab:web/top0 --target "$target" --progress=json
     until_true 20 copying
     [ -n "$(ours_in_qemu)" ]
@@ -384,8 +386,8 @@ all_forms() {
 
 @test "SIGINT and SIGTERM while a slow source is read" {
   random_image "$W/x.raw" 8M
-  nbdkit_at "$W/x.sock" --readonly --filter=rate file "$W/x.raw" rate=4M
   for signal in INT TERM; do
+    nbdkit_at "$W/x.sock" --readonly --filter=rate file "$W/x.raw" rate=4M
     in_background hamal-sync --source "nbd+unix:///?socket=$W/x.sock" --target "file:$W/t.raw" --progress=json
     until_true 20 copying
     kill "-$signal" "$BACKGROUND"
@@ -395,11 +397,13 @@ all_forms() {
     [ "$SECONDS" -le 5 ]
     if [ "$signal" = INT ]; then [ "$status" = 130 ]; else [ "$status" = 143 ]; fi
     [ "$(generation "file:$W/t.raw")" = 0 ]
+    end_server
   done
 }
 
 # Copies with hamal-sync, kills it when at least one flush was recorded, and gives the server its speed back.
-kill_in_the_middle() {
+kill_in_the_middle() { # TARGET
+  local target=$1
   end_server
   nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=8M
   hamal-cbt-read "$W/doc" --target "$target" > "$W/stream"
@@ -428,7 +432,7 @@ kill_in_the_middle() {
   succeeds hamal-sync --source lab:web/top0 --target "$target"
   guest 0 "write -s $W/noise 2M 8M"
   snapshot
-  kill_in_the_middle
+  kill_in_the_middle "$target"
   [ "$(generation "$target")" = 1 ]
   succeeds hamal-sync "$W/stream" --target "$target" --json
   did incremental "generation 1"
@@ -440,7 +444,7 @@ kill_in_the_middle() {
   random_image "$W/noise" 8M
   guest 0 "write -s $W/noise 4M 8M"
   snapshot
-  kill_in_the_middle
+  kill_in_the_middle "$target"
   hamal-snapshot delete lab:web "$(snapshot_id)"
   guest 0 "write -z 4M 2M" "write -P 9 30M 4k"
   snapshot
@@ -449,11 +453,6 @@ kill_in_the_middle() {
   [ "$(field "$W/out" 'd["disks"][0]["resumed"], d["disks"][0]["united_with_run_of"] != None')" = "(None, True)" ]
   finish
   [ "$(marks)" = 0 ]
-  # That was still the killed run's snapshot.
-  snapshot
-  pipe "$W/doc" "$target"
-  did incremental "generation 2"
-  finish
   equals_live "$W/t.raw"
   [ -z "$(find "$W/lib/plans" -name '*.plan')" ]
 }
