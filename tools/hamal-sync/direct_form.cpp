@@ -39,7 +39,8 @@ SyncResult sync_document(const SyncRequest& request, Session& session, Platform&
   auto disks = collect_plans(changes, plan_directory(session), session.cancel());
   session.progress().done(document.vm_name);
   return run_sync(header, disks, targets, source_of(platform, document),
-                  sync_options(request, session.config()), sync_context(request, session));
+                  sync_options(request, session.config(), document.platform_type),
+                  sync_context(request, session));
 }
 
 int sync_held(SyncRequest request, Session& session, const Endpoint& endpoint) {

@@ -9,7 +9,14 @@
 
 namespace hamal {
 
-enum class SyncCommand { sync, compare, list_checkpoints, show_checkpoints, forget_checkpoints };
+enum class SyncCommand {
+  sync,
+  compare,
+  list_checkpoints,
+  show_checkpoints,
+  forget_checkpoints,
+  release
+};
 
 struct SyncRequest {
   CommonOptions common;
@@ -25,7 +32,7 @@ struct SyncRequest {
   bool dry_run = false;
   std::optional<unsigned> readers;
   std::chrono::milliseconds wait{0};
-  std::string vm;  ///< checkpoint commands: filters
+  std::string vm;  ///< checkpoint commands and release: filters
 };
 
 /// Touches no file. Throws HelpRequested or Error(usage).

@@ -55,10 +55,10 @@ int sync_extent_stream(const SyncRequest& request, Session& session, ExtentStrea
   auto disks = collect_plans(stream, plan_directory(session), session.cancel());
   session.progress().done(header.vm_name);
   HeaderSource source(header, session);
-  return report_result(
-      run_sync(header, disks, targets, source.source(), sync_options(request, session.config()),
-               sync_context(request, session)),
-      session);
+  return report_result(run_sync(header, disks, targets, source.source(),
+                                sync_options(request, session.config(), header.platform_type),
+                                sync_context(request, session)),
+                       session);
 }
 
 int sync_data_stream(const SyncRequest& request, Session& session, DataStreamReader& stream) {
@@ -69,7 +69,8 @@ int sync_data_stream(const SyncRequest& request, Session& session, DataStreamRea
   auto disks = collect_plans(stream, plan_directory(session), session.cancel(), first);
   return report_result(
       run_data_stream(stream, std::move(first), disks, targets,
-                      sync_options(request, session.config()), sync_context(request, session)),
+                      sync_options(request, session.config(), header.platform_type),
+                      sync_context(request, session)),
       session);
 }
 

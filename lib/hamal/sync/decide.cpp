@@ -30,6 +30,11 @@ void check_applicable(const StreamDisk& disk, Incremental wanted,
   if (wanted == Incremental::never) {
     refuse("the stream holds changes only and --incremental=never asks for a full copy", target);
   }
+  if (checkpoint && !checkpoint->released.empty()) {
+    refuse(
+        "the target was released on " + checkpoint->released + " and the stream holds changes only",
+        target);
+  }
   if (mark) {
     refuse("an earlier run (started " + mark->started +
                ") was interrupted while it changed this target: changes alone cannot repair it",

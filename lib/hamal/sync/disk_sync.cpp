@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 
 #include "hamal/extent/algebra.hpp"
 #include "hamal/sync/copy.hpp"
@@ -57,11 +58,15 @@ void DiskSync::decide() {
     const std::lock_guard lock(m_state_mutex);
     m_result.before = m_context.state.find_checkpoint(identity());
     m_mark = m_context.state.find_in_progress(identity());
+    m_flag_key = m_context.state.disk_flag_key();
   }
   require_own_target();
   check_applicable(m_planned.disk, m_options.incremental, m_result.before, m_mark, m_endpoint.uri);
   if (m_planned.disk.mode == SyncMode::incremental) {
     require_existing(m_endpoint);
+  }
+  if (m_options.dry_run) {
+    check_flag_early();
   }
   m_context.log.info("{}: {} because {}; base {}, change id {}, {} extents, target {}", object(),
                      to_string(m_planned.disk.mode), m_planned.disk.reason,
@@ -73,20 +78,42 @@ void DiskSync::decide() {
 // Neither the other disk's replica is lost by a slip of the pattern, nor is its checkpoint believed
 // afterwards.
 void DiskSync::require_own_target() {
-  if (m_options.force == Force::yes) {
-    return;
-  }
   const std::lock_guard lock(m_state_mutex);
   for (const auto& other : m_context.state.list_checkpoints()) {
     if (other.identity.target == m_result.target && other.identity != identity()) {
-      throw Error(ErrorKind::wrong_target,
-                  "the target holds the disk " + other.identity.platform + ":" + other.vm_name +
-                      "/" + other.identity.disk_id + " of generation " +
-                      std::to_string(other.generation),
-                  m_endpoint.uri,
+      const std::string what = "the target holds the disk " + other.identity.platform + ":" +
+                               other.vm_name + "/" + other.identity.disk_id + " of generation " +
+                               std::to_string(other.generation);
+      if (m_options.force == Force::yes) {
+        overridden(what);
+        continue;
+      }
+      throw Error(ErrorKind::wrong_target, what, m_endpoint.uri,
                   "choose another target, or give that one up: hamal-sync checkpoint forget, or "
                   "--force");
     }
+  }
+}
+
+void DiskSync::overridden(const std::string& what) {
+  m_result.overridden.push_back(what);
+  m_context.log.warning("{}: --force overrides: {} ({})", object(), what, m_endpoint.uri);
+}
+
+void DiskSync::check_flag(BlockReader& target) {
+  check_disk_flag(target, m_flag_key,
+                  {m_planned.disk, m_result.before, m_mark, m_options.disk_flag, m_options.force,
+                   m_endpoint.uri, [this] { return Spool(m_planned.plan.path()).extents(); }},
+                  m_result.flag);
+  if (m_result.flag.verdict == FlagVerdict::overridden) {
+    overridden(m_result.flag.reason);
+  }
+}
+
+void DiskSync::check_flag_early() {
+  std::error_code error;
+  if (m_endpoint.kind == EndpointKind::nbd || std::filesystem::exists(m_endpoint.path, error)) {
+    check_flag(*open_block_reader(m_endpoint));
   }
 }
 
@@ -101,15 +128,33 @@ void DiskSync::check_source(const BlockReader& source) const {
 
 void DiskSync::open_target() {
   m_spool = std::make_unique<Spool>(m_planned.plan.path());
+  // Opening a file of another size with --resize cuts it. An NBD export keeps its size.
+  const bool resized = m_result.before && m_result.before->size != m_planned.disk.size &&
+                       m_endpoint.kind != EndpointKind::nbd;
+  if (resized) {
+    check_flag_early();
+  }
   m_target = hamal::open_target(
       m_endpoint, m_planned.disk.size,
       {m_options.resize, m_options.force, m_result.before.has_value() || m_mark.has_value()});
   m_result.target_created = m_target->created();
+  if (!m_target->overridden().empty()) {
+    overridden(m_target->overridden());
+  }
+  if (!resized && !m_target->created()) {
+    check_flag(*m_target->open_reader());
+  }
   {
+    InProgress mark;
+    mark.identity = identity();
+    mark.mode = m_planned.disk.mode;
+    mark.base_change_id = m_planned.disk.base_change_id;
+    mark.change_id = m_planned.disk.change_id;
+    mark.snapshot_id = m_header.snapshot_id;
+    mark.plan_path = m_planned.plan.path().string();
+    mark.started = rfc3339(m_context.clock.wall());
     const std::lock_guard lock(m_state_mutex);
-    m_context.state.mark_in_progress(
-        {identity(), m_planned.disk.mode, m_planned.disk.base_change_id, m_planned.disk.change_id,
-         m_header.snapshot_id, m_planned.plan.path().string(), rfc3339(m_context.clock.wall())});
+    m_context.state.mark_in_progress(mark);
   }
   if (m_mark && !m_mark->plan_path.empty()) {
     ::unlink(m_mark->plan_path.c_str());
@@ -157,6 +202,9 @@ void DiskSync::commit(const std::function<void(const StreamDisk&)>& verify) {
   checkpoint.size = m_planned.disk.size;
   checkpoint.committed = rfc3339(m_context.clock.wall());
   checkpoint.target_uri = m_endpoint.uri;
+  checkpoint.disk_flag = take_disk_flag(
+      *m_target->open_reader(), m_flag_key, checkpoint, m_result.before, m_options.disk_flag,
+      [this] { return plan(); }, m_result.flag);
   {
     const std::lock_guard lock(m_state_mutex);
     m_context.state.commit_checkpoint(checkpoint);

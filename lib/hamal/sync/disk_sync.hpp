@@ -50,6 +50,12 @@ class DiskSync {
   DiskIdentity identity() const;
   /// Refuses a target with the checkpoint of another disk, unless forced.
   void require_own_target();
+  /// The same for one that is not what its checkpoint says (disk_flag_check.hpp).
+  void check_flag(BlockReader& target);
+  /// Before it is opened for writing, where that would already change it.
+  void check_flag_early();
+  /// In the log and the result: what --force did away with.
+  void overridden(const std::string& what);
 
   const StreamHeader& m_header;
   PlannedDisk& m_planned;
@@ -59,6 +65,7 @@ class DiskSync {
   std::mutex& m_state_mutex;
   std::unique_ptr<FileLock> m_lock;
   std::optional<InProgress> m_mark;  // what an interrupted run left
+  std::string m_flag_key;
   std::unique_ptr<Spool> m_spool;
   std::unique_ptr<Target> m_target;
   DiskResult m_result;

@@ -8,6 +8,7 @@
 #include "hamal/state/state.hpp"
 #include "hamal/stream/stream_header.hpp"
 #include "hamal/sync/copy.hpp"
+#include "hamal/sync/disk_flag_check.hpp"
 #include "hamal/util/error.hpp"
 
 namespace hamal {
@@ -23,7 +24,9 @@ struct DiskResult {
   ExitStatus status = ExitStatus::failed;
   std::string error;  ///< empty when committed
   bool target_created = false;
-  ExtentTotals planned;  ///< what the platform said
+  FlagReport flag;
+  std::vector<std::string> overridden;  ///< what --force did away with
+  ExtentTotals planned;                 ///< what the platform said
   CopyStats copied;
   std::uint64_t total_ms = 0;
   std::uint64_t copy_ms = 0;

@@ -21,6 +21,7 @@
 #include "hamal/stream/data_stream.hpp"
 #include "hamal/stream/stream_header.hpp"
 #include "hamal/sync/decide.hpp"
+#include "hamal/sync/disk_flag_check.hpp"
 #include "hamal/sync/plan.hpp"
 #include "hamal/sync/result.hpp"
 #include "hamal/target/target.hpp"
@@ -34,6 +35,7 @@ struct SyncOptions {
   Incremental incremental = Incremental::automatic;
   Resize resize = Resize::refuse;
   Force force = Force::no;
+  DiskFlagPolicy disk_flag;  ///< of the platform's type
   bool dry_run = false;
   unsigned readers = 2;  ///< per disk
   unsigned parallel_disks = 4;
