@@ -141,7 +141,9 @@ void DiskSync::open_target() {
   if (!m_target->overridden().empty()) {
     overridden(m_target->overridden());
   }
-  if (!resized && !m_target->created()) {
+  if (m_target->created()) {
+    m_result.flag.reason = "the target is new";
+  } else if (!resized) {
     check_flag(*m_target->open_reader());
   }
   {
