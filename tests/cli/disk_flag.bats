@@ -309,3 +309,42 @@ time.sleep(60)' "$LOOP" "$W/held" 3>&- &
   [ "$status" = 6 ] || { show "expected 6"; return 1; }
   has "$err" "less than the disk"
 }
+
+@test "NBD targets that serve one connection: copied, checked and refused over it" {
+  start_qsd 1
+  need qemu-nbd
+  truncate -s 32M "$W/kit.raw" "$W/qemu.raw"
+  nbdkit_at "$W/kit.sock" --filter=multi-conn --filter=limit file "$W/kit.raw" multi-conn-mode=disable limit=1
+  qemu-nbd -f raw -k "$W/qemu.sock" --persistent --shared=1 "$W/qemu.raw" > "$W/q.log" 2>&1 3>&- &
+  stop_later $!
+  until_true 5 test -S "$W/qemu.sock"
+  random_image "$W/noise" 4M
+  guest 0 "write -s $W/noise 0 4M"
+  for name in kit qemu; do
+    target="nbd+unix:///?socket=$W/$name.sock"
+    sync_to "$target" 0
+    did full "no checkpoint"
+    # With the bytes in the stream the writer's connection is busy until the end.
+    guest 0 "write -P 5 5M 64k"
+    hamal-snapshot create lab:web > "$W/doc"
+    hamal-cbt-read "$W/doc" --target "$target" --data > "$W/data"
+    capture hamal-sync "$W/data" --target "$target" --json
+    did incremental ""
+    [ "$(flag verdict)" = matched ]
+    hamal-snapshot finish "$W/doc" --committed
+    equals_live "$W/$name.raw"
+    python3 -c 'import os, sys
+os.pwrite(os.open(sys.argv[1], os.O_WRONLY), b"x" * 4096, 1 << 20)' "$W/$name.raw"
+    before=$(digest "$W/$name.raw")
+    for options in "" --dry-run --incremental=never; do
+      # shellcheck disable=SC2086 # none is no argument
+      sync_to "$target" 0 $options
+      [ "$status" = 6 ] || { show "expected 6"; return 1; }
+      has "$err" "differs at offset 1048576"
+      [ "$(digest "$W/$name.raw")" = "$before" ]
+    done
+    sync_to "$target" 0 --incremental=never --force
+    did full ""
+    equals_live "$W/$name.raw"
+  done
+}
