@@ -10,9 +10,8 @@
 #include "hamal/util/units.hpp"
 
 namespace hamal {
-namespace {
 
-std::vector<Checkpoint> matching(const SyncRequest& request, State& state) {
+std::vector<Checkpoint> matching_checkpoints(const SyncRequest& request, State& state) {
   const std::string target =
       request.target.empty() ? "" : canonical_target(parse_endpoint(request.target));
   auto all = state.list_checkpoints();
@@ -23,6 +22,26 @@ std::vector<Checkpoint> matching(const SyncRequest& request, State& state) {
   return all;
 }
 
+std::vector<Checkpoint> require_checkpoints(const SyncRequest& request, State& state) {
+  auto found = matching_checkpoints(request, state);
+  if (found.empty()) {
+    throw Error(ErrorKind::failed, "no checkpoint",
+                request.target.empty() ? request.vm : request.target,
+                "hamal-sync checkpoint list shows them all");
+  }
+  return found;
+}
+
+std::string json_lines(const std::vector<Checkpoint>& checkpoints) {
+  std::string text;
+  for (const auto& c : checkpoints) {
+    text += to_json(c);
+  }
+  return text;
+}
+
+namespace {
+
 std::string list_text(const std::vector<Checkpoint>& all) {
   std::string text = fmt::format("{:<12} {:<16} {:<12} {:>5} {:>10} {:<24} {}\n", "PLATFORM", "VM",
                                  "DISK", "GEN", "SIZE", "COMMITTED", "TARGET");
@@ -30,6 +49,9 @@ std::string list_text(const std::vector<Checkpoint>& all) {
     text += fmt::format("{:<12} {:<16} {:<12} {:>5} {:>10} {:<24} {}\n", c.identity.platform,
                         c.vm_name, c.identity.disk_id, c.generation, format_size(c.size),
                         c.committed, c.target_uri);
+    if (!c.released.empty()) {
+      text.insert(text.size() - 1, " (released " + c.released + ")");
+    }
   }
   return text;
 }
@@ -37,34 +59,23 @@ std::string list_text(const std::vector<Checkpoint>& all) {
 std::string show_text(const Checkpoint& c) {
   return fmt::format(
       "platform    {}\nvm          {} ({})\ndisk        {}\ntarget      {}\nidentity    {}\n"
-      "generation  {}\nsize        {} bytes\nchange id   {}\nsnapshot    {}\ncommitted   {}\n",
+      "generation  {}\nsize        {} bytes\nchange id   {}\nsnapshot    {}\ncommitted   {}\n{}",
       c.identity.platform, c.vm_name, c.identity.vm_id, c.identity.disk_id, c.target_uri,
       c.identity.target, c.generation, c.size, c.change_id.empty() ? "(none)" : c.change_id,
-      c.snapshot_id, c.committed);
-}
-
-std::string json_lines(const std::vector<Checkpoint>& all) {
-  std::string text;
-  for (const auto& c : all) {
-    text += to_json(c);
-  }
-  return text;
+      c.snapshot_id, c.committed,
+      c.released.empty() ? "" : "released    " + c.released + " (the next run is a full)\n");
 }
 
 }  // namespace
 
 int run_checkpoint_command(const SyncRequest& request, Session& session) {
-  const auto found = matching(request, session.state());
   const bool json = session.options().format == ReportFormat::json;
   if (request.command == SyncCommand::list_checkpoints) {
-    write_stdout(json ? json_lines(found) : list_text(found), session.cancel());
+    const auto all = matching_checkpoints(request, session.state());
+    write_stdout(json ? json_lines(all) : list_text(all), session.cancel());
     return 0;
   }
-  if (found.empty()) {
-    throw Error(ErrorKind::failed, "no checkpoint",
-                request.target.empty() ? request.vm : request.target,
-                "hamal-sync checkpoint list shows them all");
-  }
+  const auto found = require_checkpoints(request, session.state());
   if (request.command == SyncCommand::show_checkpoints) {
     std::string text;
     for (const auto& c : found) {

@@ -11,10 +11,18 @@ int sync_from_stream(const SyncRequest& request, Session& session);
 int sync_from_source(const SyncRequest& request, Session& session);
 int compare_endpoints(const SyncRequest& request, Session& session);
 int run_checkpoint_command(const SyncRequest& request, Session& session);
+int run_release_command(const SyncRequest& request, Session& session);
+
+/// The checkpoints that --target and --vm leave.
+std::vector<Checkpoint> matching_checkpoints(const SyncRequest& request, State& state);
+/// The same, and an Error when there are none.
+std::vector<Checkpoint> require_checkpoints(const SyncRequest& request, State& state);
+std::string json_lines(const std::vector<Checkpoint>& checkpoints);
 
 /// The endpoint each disk is written to: its --map, else the pattern. Throws Error(usage) for a
 /// --map of no disk.
 std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHeader& header);
+/// `platform_type`: whose section says how targets are known again.
 SyncOptions sync_options(const SyncRequest& request, const Config& config,
                          const std::string& platform_type);
 SyncContext sync_context(const SyncRequest& request, Session& session);

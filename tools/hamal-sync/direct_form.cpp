@@ -40,7 +40,7 @@ SyncResult sync_document(const SyncRequest& request, Session& session, Platform&
   auto disks = collect_plans(changes, plan_directory(session), session.cancel());
   session.progress().done(document.vm_name);
   return run_sync(header, disks, targets, source_of(platform, document),
-                  sync_options(request, session.config(), header.platform_type),
+                  sync_options(request, session.config(), document.platform_type),
                   sync_context(request, session));
 }
 

@@ -13,7 +13,8 @@ constexpr const char* k_description =
     "Sync the disks of a snapshot to their targets, durably, and record the checkpoint.\n\n"
     "  hamal-cbt-read - --target T | hamal-sync - --target T     an extent or data stream\n"
     "  hamal-sync --source URI --target URI                      one disk by hand\n"
-    "  hamal-sync --compare --source URI --target URI            names what differs";
+    "  hamal-sync --compare --source URI --target URI            names what differs\n"
+    "  hamal-sync release --target URI                           before a replica is booted";
 
 std::uint64_t size_of(const char* option, const std::string& text, std::uint64_t least) {
   const auto size = parse_size(text);
@@ -56,7 +57,8 @@ void add_sync_options(CLI::App& app, SyncRequest& request) {
       "Give a target file of another size the size of the disk");
   app.add_flag_function(
       "--force", [&request](std::int64_t) { request.force = Force::yes; },
-      "Overwrite a target that looks used or holds another disk (never a device in use)");
+      "Overwrite a target that looks used, holds another disk or was written by something "
+      "else (never a device in use)");
   app.add_flag("--dry-run", request.dry_run, "Say what would be done; write nothing");
   app.add_option("--readers", request.readers,
                  "Parallel readers per disk (default: pre_disk_readers_count)")
@@ -100,6 +102,13 @@ void add_checkpoint_commands(CLI::App& app, SyncRequest& request) {
       SyncCommand::forget_checkpoints);
 }
 
+void add_release_command(CLI::App& app, SyncRequest& request) {
+  auto* release = app.add_subcommand(
+      "release", "Say that a target is given away (to be booted): the next run is a full copy");
+  release->callback([&request] { request.command = SyncCommand::release; });
+  release->add_option("--vm", request.vm, "All targets of this vm, by id or name")->type_name("VM");
+}
+
 [[noreturn]] void refuse(const std::string& what, const std::string& hint) {
   throw Error(ErrorKind::usage, what, "", hint);
 }
@@ -112,6 +121,12 @@ void check(const SyncRequest& request) {
     if (request.command == SyncCommand::forget_checkpoints && request.target.empty() &&
         request.vm.empty()) {
       refuse("checkpoint forget needs --target or --vm", "see hamal-sync checkpoint list");
+    }
+    return;
+  }
+  if (request.command == SyncCommand::release) {
+    if (request.target.empty() && request.vm.empty()) {
+      refuse("release needs --target or --vm", "see hamal-sync checkpoint list");
     }
     return;
   }
@@ -139,6 +154,7 @@ SyncRequest parse_sync_options(int argc, const char* const* argv) {
   add_common_options(app, "hamal-sync", request.common);
   add_sync_options(app, request);
   add_checkpoint_commands(app, request);
+  add_release_command(app, request);
   parse_command_line(app, request.common, argc, argv);
   check(request);
   return request;

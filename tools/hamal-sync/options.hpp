@@ -9,7 +9,14 @@
 
 namespace hamal {
 
-enum class SyncCommand { sync, compare, list_checkpoints, show_checkpoints, forget_checkpoints };
+enum class SyncCommand {
+  sync,
+  compare,
+  list_checkpoints,
+  show_checkpoints,
+  forget_checkpoints,
+  release
+};
 
 struct SyncRequest {
   CommonOptions common;
@@ -27,7 +34,7 @@ struct SyncRequest {
   std::optional<std::uint64_t> memory_limit;  ///< bytes
   std::uint64_t bytes_per_second = 0;         ///< 0: no limit
   std::chrono::milliseconds wait{0};
-  std::string vm;  ///< checkpoint commands: filters
+  std::string vm;  ///< checkpoint commands and release: filters
 };
 
 /// Touches no file. Throws HelpRequested or Error(usage).

@@ -33,6 +33,8 @@ int run_hamal_sync(const SyncRequest& request, Session& session) {
     case SyncCommand::show_checkpoints:
     case SyncCommand::forget_checkpoints:
       return run_checkpoint_command(request, session);
+    case SyncCommand::release:
+      return run_release_command(request, session);
   }
   return static_cast<int>(ExitStatus::failed);
 }
@@ -68,7 +70,9 @@ std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHea
 
 SyncOptions sync_options(const SyncRequest& request, const Config& config,
                          const std::string& platform_type) {
+  const PlatformTypeSection& type = config.platform_type(platform_type);
   SyncOptions options;
+  options.disk_flag = {type.skip_disk_flag, std::uint64_t{type.disk_flag_size_mb} << 20U};
   options.incremental = request.incremental;
   options.resize = request.resize;
   options.force = request.force;

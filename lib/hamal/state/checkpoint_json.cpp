@@ -34,7 +34,7 @@ std::uint64_t number_field(const nlohmann::json& object, const char* key, const 
 }  // namespace
 
 std::string to_json(const Checkpoint& checkpoint) {
-  const nlohmann::ordered_json object = {
+  nlohmann::ordered_json object = {
       {"format", k_format},
       {"version", k_version},
       {"platform", checkpoint.identity.platform},
@@ -49,6 +49,9 @@ std::string to_json(const Checkpoint& checkpoint) {
       {"size", checkpoint.size},
       {"committed", checkpoint.committed},
   };
+  if (!checkpoint.released.empty()) {
+    object["released"] = checkpoint.released;
+  }
   return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
@@ -76,6 +79,9 @@ Checkpoint parse_checkpoint(std::string_view json, const std::string& name) {
   checkpoint.generation = number_field(object, "generation", name);
   checkpoint.size = number_field(object, "size", name);
   checkpoint.committed = text_field(object, "committed", name);
+  if (object.contains("released")) {
+    checkpoint.released = text_field(object, "released", name);
+  }
   return checkpoint;
 }
 

@@ -32,6 +32,11 @@ void check_applicable(const StreamDisk& disk, Incremental wanted,
   if (wanted == Incremental::never) {
     refuse("the stream holds changes only and --incremental=never asks for a full copy", target);
   }
+  if (checkpoint && !checkpoint->released.empty()) {
+    refuse(
+        "the target was released on " + checkpoint->released + " and the stream holds changes only",
+        target);
+  }
   const bool mendable = mark && mark->mode == SyncMode::incremental &&
                         mark->base_change_id == disk.base_change_id &&
                         recorded == RecordedPlan::kept;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 
 #include "hamal/extent/algebra.hpp"
 
@@ -56,6 +57,7 @@ void DiskSync::decide() {
     const std::lock_guard lock(m_state_mutex);
     m_result.before = m_context.state.find_checkpoint(identity());
     m_mark = m_context.state.find_in_progress(identity());
+    m_flag_key = m_context.state.disk_flag_key();
   }
   require_own_target();
   choose_continuation();
@@ -65,6 +67,9 @@ void DiskSync::decide() {
   if (m_planned.disk.mode == SyncMode::incremental) {
     require_existing(m_endpoint);
   }
+  if (m_options.dry_run) {
+    check_flag_early();
+  }
   m_context.log.info("{}: {} because {}; base {}, change id {}, {} extents, target {}", object(),
                      to_string(m_planned.disk.mode), m_planned.disk.reason,
                      m_planned.disk.base_change_id.empty() ? "none" : m_planned.disk.base_change_id,
@@ -73,7 +78,8 @@ void DiskSync::decide() {
 }
 
 void DiskSync::choose_continuation() {
-  if (!m_mark || m_options.incremental == Incremental::never ||
+  const bool released = m_result.before && !m_result.before->released.empty();
+  if (!m_mark || released || m_options.incremental == Incremental::never ||
       m_options.interrupted == Interrupted::not_mended) {
     return;
   }
@@ -94,20 +100,42 @@ void DiskSync::choose_continuation() {
 // Neither the other disk's replica is lost by a slip of the pattern, nor is its checkpoint believed
 // afterwards.
 void DiskSync::require_own_target() {
-  if (m_options.force == Force::yes) {
-    return;
-  }
   const std::lock_guard lock(m_state_mutex);
   for (const auto& other : m_context.state.list_checkpoints()) {
     if (other.identity.target == m_result.target && other.identity != identity()) {
-      throw Error(ErrorKind::wrong_target,
-                  "the target holds the disk " + other.identity.platform + ":" + other.vm_name +
-                      "/" + other.identity.disk_id + " of generation " +
-                      std::to_string(other.generation),
-                  m_endpoint.uri,
+      const std::string what = "the target holds the disk " + other.identity.platform + ":" +
+                               other.vm_name + "/" + other.identity.disk_id + " of generation " +
+                               std::to_string(other.generation);
+      if (m_options.force == Force::yes) {
+        overridden(what);
+        continue;
+      }
+      throw Error(ErrorKind::wrong_target, what, m_endpoint.uri,
                   "choose another target, or give that one up: hamal-sync checkpoint forget, or "
                   "--force");
     }
+  }
+}
+
+void DiskSync::overridden(const std::string& what) {
+  m_result.overridden.push_back(what);
+  m_context.log.warning("{}: --force overrides: {} ({})", object(), what, m_endpoint.uri);
+}
+
+void DiskSync::check_flag(BlockReader& target) {
+  check_disk_flag(target, m_flag_key,
+                  {m_planned.disk, m_result.before, m_mark, m_options.disk_flag, m_options.force,
+                   m_endpoint.uri, [this] { return Spool(m_planned.plan.path()).extents(); }},
+                  m_result.flag);
+  if (m_result.flag.verdict == FlagVerdict::overridden) {
+    overridden(m_result.flag.reason);
+  }
+}
+
+void DiskSync::check_flag_early() {
+  std::error_code error;
+  if (m_endpoint.kind == EndpointKind::nbd || std::filesystem::exists(m_endpoint.path, error)) {
+    check_flag(*open_block_reader(m_endpoint));
   }
 }
 
@@ -121,12 +149,24 @@ void DiskSync::check_source(const BlockReader& source) const {
 }
 
 void DiskSync::open_target() {
+  // Opening a file of another size with --resize cuts it. An NBD export keeps its size.
+  const bool resized = m_result.before && m_result.before->size != m_planned.disk.size &&
+                       m_endpoint.kind != EndpointKind::nbd;
+  if (resized) {
+    check_flag_early();
+  }
   m_target = hamal::open_target(
       m_endpoint, m_planned.disk.size,
       {m_options.resize, m_options.force, m_result.before.has_value() || m_mark.has_value()});
   m_result.target_created = m_target->created();
+  if (!m_target->overridden().empty()) {
+    overridden(m_target->overridden());
+  }
   if (m_target->created()) {
     m_continuation = Continuation::none;  // what it was to go on from is gone
+    m_result.flag.reason = "the target is new";
+  } else if (!resized) {
+    check_flag(*m_target->open_reader());
   }
   switch (m_continuation) {
     case Continuation::same_snapshot:
@@ -298,6 +338,9 @@ void DiskSync::commit(const std::function<void(const StreamDisk&)>& verify) {
   checkpoint.size = m_planned.disk.size;
   checkpoint.committed = rfc3339(m_context.clock.wall());
   checkpoint.target_uri = m_endpoint.uri;
+  checkpoint.disk_flag = take_disk_flag(
+      *m_target->open_reader(), m_flag_key, checkpoint, m_result.before, m_options.disk_flag,
+      [this] { return plan(); }, m_result.flag);
   {
     const std::lock_guard lock(m_state_mutex);
     m_context.state.commit_checkpoint(checkpoint);

@@ -63,6 +63,12 @@ class DiskSync {
   void record_finished(const std::vector<Extent>& finished);
   BlockWriter& reopen_target();
   void require_all_readable(DurableProgress& durable) const;
+  /// The same for one that is not what its checkpoint says (disk_flag_check.hpp).
+  void check_flag(BlockReader& target);
+  /// Before it is opened for writing, where that would already change it.
+  void check_flag_early();
+  /// In the log and the result: what --force did away with.
+  void overridden(const std::string& what);
 
   const StreamHeader& m_header;
   PlannedDisk& m_planned;
@@ -74,6 +80,7 @@ class DiskSync {
   std::optional<InProgress> m_mark;  // what an interrupted run left
   std::optional<Spool> m_recorded;   // its plan
   Continuation m_continuation = Continuation::none;
+  std::string m_flag_key;
   std::optional<Spool> m_spool;  // the plan of this run
   PlanFile m_united;
   std::filesystem::path m_plan_path;  // the plan that this run's mark names

@@ -46,6 +46,10 @@ void check_belongs(const Checkpoint& checkpoint, const SnapshotDocument& documen
 
 Base base_of_checkpoint(const SnapshotDisk& disk, const std::optional<Checkpoint>& checkpoint,
                         const std::optional<InProgress>& interrupted, Interrupted how) {
+  // Before all else: an interrupted run cannot be gone on with either on a target given away.
+  if (checkpoint && !checkpoint->released.empty()) {
+    return {{}, "the target was released on " + checkpoint->released};
+  }
   const std::string mended =
       interrupted ? "an earlier run was interrupted (started " + interrupted->started + ")" : "";
   if (interrupted &&

@@ -67,6 +67,15 @@ Json shares_json(const TimeShares& times) {
           {"cpu", share(times.cpu_ms)}};
 }
 
+Json flag_json(const FlagReport& flag) {
+  return {{"verdict", to_string(flag.verdict)},
+          {"reason", flag.reason.empty() ? Json(nullptr) : Json(flag.reason)},
+          {"compared", flag.compared},
+          {"ignored", flag.ignored},
+          {"wrong", flag.wrong},
+          {"taken", flag.taken}};
+}
+
 Json disk_json(const DiskResult& disk) {
   return {
       {"disk", disk.disk},
@@ -79,6 +88,8 @@ Json disk_json(const DiskResult& disk) {
       {"reason", disk.reason},
       {"status", static_cast<int>(disk.status)},
       {"error", disk.error.empty() ? Json(nullptr) : Json(disk.error)},
+      {"disk_flag", flag_json(disk.flag)},
+      {"overridden", disk.overridden},
       {"asked",
        {{"extents", disk.planned.extents},
         {"data_bytes", disk.planned.data_bytes},
@@ -157,6 +168,9 @@ std::string to_text(const SyncResult& result) {
       continue;
     }
     text += fmt::format("{} ({})\n", to_string(disk.mode), disk.reason);
+    for (const std::string& what : disk.overridden) {
+      text += "  overridden by --force: " + what + "\n";
+    }
     if (result.dry_run) {
       text += fmt::format("  would copy {} in {} extents, and zero {}\n",
                           format_size(disk.planned.data_bytes), disk.planned.extents,

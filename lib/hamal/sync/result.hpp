@@ -8,6 +8,7 @@
 #include "hamal/state/state.hpp"
 #include "hamal/stream/stream_header.hpp"
 #include "hamal/sync/copy.hpp"
+#include "hamal/sync/disk_flag_check.hpp"
 #include "hamal/util/error.hpp"
 
 namespace hamal {
@@ -30,8 +31,10 @@ struct DiskResult {
   ExitStatus status = ExitStatus::failed;
   std::string error;  ///< empty when committed
   bool target_created = false;
-  ExtentTotals planned;            ///< what the platform said
-  std::optional<Resumed> resumed;  ///< the same snapshot's copy went on
+  FlagReport flag;
+  std::vector<std::string> overridden;  ///< what --force did away with
+  ExtentTotals planned;                 ///< what the platform said
+  std::optional<Resumed> resumed;       ///< the same snapshot's copy went on
   /// When the interrupted run had started whose changes were copied again from this snapshot;
   /// empty: there was none.
   std::string united;

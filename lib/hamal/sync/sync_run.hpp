@@ -22,6 +22,7 @@
 #include "hamal/stream/data_stream.hpp"
 #include "hamal/stream/stream_header.hpp"
 #include "hamal/sync/decide.hpp"
+#include "hamal/sync/disk_flag_check.hpp"
 #include "hamal/sync/plan.hpp"
 #include "hamal/sync/read_changes.hpp"
 #include "hamal/sync/result.hpp"
@@ -36,6 +37,7 @@ struct SyncOptions {
   Incremental incremental = Incremental::automatic;
   Resize resize = Resize::refuse;
   Force force = Force::no;
+  DiskFlagPolicy disk_flag;  ///< of the platform's type
   bool dry_run = false;
   /// How a mark that an interrupted run left is treated.
   Interrupted interrupted = Interrupted::mended;

@@ -57,14 +57,17 @@ class ClippedReader final : public BlockReader {
 
 class DeviceTarget final : public Target {
  public:
-  DeviceTarget(const Endpoint& endpoint, UniqueFd lock, UniqueFd fd, std::uint64_t size)
+  DeviceTarget(const Endpoint& endpoint, UniqueFd lock, UniqueFd fd, std::uint64_t size,
+               std::string overridden)
       : m_canonical(canonical_device(endpoint.path)),
+        m_overridden(std::move(overridden)),
         m_lock(std::move(lock)),
         m_writer(endpoint.uri, std::move(fd), size, FileWriter::Metadata::settled) {}
 
   const std::string& canonical() const noexcept override { return m_canonical; }
   /// A device is never known to be blank.
   bool created() const noexcept override { return false; }
+  std::string overridden() const override { return m_overridden; }
   BlockWriter& writer() noexcept override { return m_writer; }
   std::unique_ptr<BlockReader> open_reader() override {
     return std::make_unique<ClippedReader>(
@@ -75,6 +78,7 @@ class DeviceTarget final : public Target {
 
  private:
   std::string m_canonical;
+  std::string m_overridden;
   UniqueFd m_lock;
   FileWriter m_writer;
 };
@@ -151,14 +155,19 @@ std::unique_ptr<Target> open_device_target(const Endpoint& endpoint, std::uint64
                     std::to_string(size) + ")",
                 endpoint.uri, "choose a device at least as large as the disk");
   }
-  if (!options.known && options.force == Force::no) {
+  std::string overridden;
+  if (!options.known) {
     if (const std::string found = device_signature(fd.get(), actual, endpoint.uri);
         !found.empty()) {
-      throw Error(ErrorKind::wrong_target, "the device holds " + found, endpoint.uri,
-                  "--force overwrites it; wipefs shows and removes signatures");
+      overridden = "the device holds " + found;
+      if (options.force == Force::no) {
+        throw Error(ErrorKind::wrong_target, overridden, endpoint.uri,
+                    "--force overwrites it; wipefs shows and removes signatures");
+      }
     }
   }
-  return std::make_unique<DeviceTarget>(endpoint, std::move(lock), std::move(fd), size);
+  return std::make_unique<DeviceTarget>(endpoint, std::move(lock), std::move(fd), size,
+                                        std::move(overridden));
 }
 
 }  // namespace hamal

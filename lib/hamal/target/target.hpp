@@ -33,6 +33,8 @@ class Target {
   virtual const std::string& canonical() const noexcept = 0;
   /// True when this run created it: it holds nothing, unwritten ranges read as zeros.
   virtual bool created() const noexcept = 0;
+  /// What Force::yes overrode, in the words of the refusal; empty when nothing stood in the way.
+  virtual std::string overridden() const { return {}; }
   virtual BlockWriter& writer() noexcept = 0;
   /// Reads the same bytes back (after flush()); for comparing and for the disk flag.
   virtual std::unique_ptr<BlockReader> open_reader() = 0;

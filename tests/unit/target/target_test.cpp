@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "hamal/block/awaited_io.hpp"
 #include "hamal/target/kinds.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
@@ -255,9 +256,89 @@ TEST_F(DeviceTarget, AFileSystemIsRefusedUnlessKnownOrForced) {
   TargetOptions options;
   options.known = true;
   EXPECT_FALSE(open_target(parse_endpoint(device), 4096, options)->created());
+  EXPECT_EQ(open_target(parse_endpoint(device), 4096, options)->overridden(), "");
   options = {};
   options.force = Force::yes;
-  EXPECT_FALSE(open_target(parse_endpoint(device), 4096, options)->created());
+  const auto forced = open_target(parse_endpoint(device), 4096, options);
+  EXPECT_FALSE(forced->created());
+  EXPECT_THAT(forced->overridden(), HasSubstr("the device holds an ext2"));
+}
+
+TEST_F(DeviceTarget, APartitionTableIsRefusedUnlessKnownOrForced) {
+  const UniqueFd fd = open_file(device, O_RDWR);
+  const std::string table = mbr('\x80', '\x83');
+  ASSERT_EQ(::pwrite(fd.get(), table.data(), table.size(), 0), 512);
+  const Error error = error_of([&] { open_target(parse_endpoint(device), 4096, {}); });
+  EXPECT_EQ(error.kind(), ErrorKind::wrong_target);
+  EXPECT_THAT(error.what(), HasSubstr("an MBR partition table"));
+  TargetOptions options;
+  options.force = Force::yes;
+  EXPECT_THAT(open_target(parse_endpoint(device), 4096, options)->overridden(), HasSubstr("MBR"));
+  options = {};
+  options.known = true;
+  EXPECT_EQ(open_target(parse_endpoint(device), 4096, options)->overridden(), "");
+}
+
+TEST_F(DeviceTarget, OneThatSomebodyHoldsIsRefusedEvenByForce) {
+  const UniqueFd holder(::open(device.c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
+  ASSERT_TRUE(holder);
+  TargetOptions options;
+  options.force = Force::yes;
+  options.known = true;
+  const Error error = error_of([&] { open_target(parse_endpoint(device), 4096, options); });
+  EXPECT_EQ(error.kind(), ErrorKind::wrong_target);
+  EXPECT_THAT(error.what(), HasSubstr("mounted or held"));
+}
+
+// As LVM, multipath and cryptsetup hold what they lie on.
+TEST_F(DeviceTarget, OneUnderADeviceMapperIsRefusedEvenByForce) {
+  const std::string name = "hamal-unit-" + directory.filename().string();
+  std::vector<std::string> create = {"dmsetup", "create", name, "--table"};
+  create.push_back("0 16384 linear " + device + " 0");
+  try {
+    if (run_process(create).exit_code != 0) {
+      GTEST_SKIP() << "no device mapper can be had here";
+    }
+  } catch (const Error& error) {
+    GTEST_SKIP() << error.what();
+  }
+  TargetOptions options;
+  options.force = Force::yes;
+  const Error error = error_of([&] { open_target(parse_endpoint(device), 4096, options); });
+  run_process({"dmsetup", "remove", name});
+  EXPECT_EQ(error.kind(), ErrorKind::wrong_target);
+  EXPECT_THAT(error.what(), HasSubstr("mounted or held"));
+}
+
+// Seen to fail with a writer of the device's own size.
+TEST_F(DeviceTarget, OfALargerOneTheTailIsLeftAlone) {
+  constexpr std::uint64_t k_disk = (4U << 20) + 512;
+  const std::string tail((8U << 20) - k_disk, '\x77');
+  {
+    const UniqueFd fd = open_file(device, O_RDWR);
+    ASSERT_EQ(::pwrite(fd.get(), tail.data(), tail.size(), k_disk),
+              static_cast<ssize_t>(tail.size()));
+    ASSERT_EQ(::fsync(fd.get()), 0);
+  }
+  {
+    const auto target = open_target(parse_endpoint(device), k_disk, {});
+    EXPECT_EQ(target->writer().size(), k_disk);
+    EXPECT_EQ(target->open_reader()->size(), k_disk);
+    const auto queue = target->writer().open_queue();
+    AwaitedIo zeroed;
+    queue->zero(0, target->writer().size(), zeroed);
+    zeroed.wait(*queue);
+    const std::vector<std::byte> data(1536, std::byte{1});
+    AwaitedIo written;
+    queue->write(target->writer().size() - data.size(), data, written);
+    written.wait(*queue);
+    target->writer().flush();
+  }
+  std::string found(tail.size(), '\0');
+  const UniqueFd fd = open_file(device, O_RDONLY);
+  ASSERT_EQ(::pread(fd.get(), found.data(), found.size(), k_disk),
+            static_cast<ssize_t>(found.size()));
+  EXPECT_TRUE(found == tail);
 }
 
 TEST_F(DeviceTarget, AMountedOneIsRefusedEvenByForce) {

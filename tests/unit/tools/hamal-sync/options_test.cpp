@@ -119,6 +119,16 @@ TEST(SyncOptionsTest, checkpoint_commands) {
   EXPECT_EQ(forget.vm, "web01");
 }
 
+TEST(SyncOptionsTest, release) {
+  const SyncRequest one = parse({"release", "--target=file:/b", "--dry-run", "--json"});
+  EXPECT_EQ(one.command, SyncCommand::release);
+  EXPECT_EQ(one.target, "file:/b");
+  EXPECT_TRUE(one.dry_run);
+  EXPECT_EQ(one.common.format, ReportFormat::json);
+  EXPECT_EQ(parse({"release", "--vm", "web01"}).vm, "web01");
+  EXPECT_THAT(usage({"release"}), HasSubstr("release needs --target or --vm"));
+}
+
 TEST(SyncOptionsTest, forgetting_everything_must_be_said) {
   EXPECT_THAT(usage({"checkpoint", "forget"}), HasSubstr("needs --target or --vm"));
 }
