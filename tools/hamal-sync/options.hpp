@@ -24,6 +24,7 @@ struct SyncRequest {
   Force force = Force::no;
   bool dry_run = false;
   std::optional<unsigned> readers;
+  std::string metrics_file;  ///< empty: none
   std::chrono::milliseconds wait{0};
   std::string vm;  ///< checkpoint commands: filters
 };
