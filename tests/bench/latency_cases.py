@@ -5,7 +5,7 @@ of a target). nbdkit has 64 threads per connection, so that it never is what lim
 flight. `nbdcopy --synchronous` is one request at a time on one connection, what a plain loop of
 reads and writes does; it asks for the block status before each read, too. Where it would take
 minutes it copies a smaller disk of the same making, and its seconds are scaled by the bytes of data.
-Flushes are not delayed; hamal alone ends with one.
+Flushes are not delayed, and all but the synchronous one end with one.
 """
 import contextlib
 import os
@@ -14,6 +14,7 @@ import subprocess
 
 from copy_cases import Competitor, hamal, nbdcopy, qemu_img, write_config
 from make_disk import make_disk
+import report
 from measure import measure, note
 from servers import free_port, nbdkit
 
@@ -33,15 +34,16 @@ DIRECTIONS = ("nbd-file", "file-nbd")
 def competitors(have_hamal):
     if have_hamal:
         yield Competitor("hamal", True, hamal)
-    yield Competitor("nbdcopy", False, nbdcopy())
-    yield Competitor("qemu-img -m16 -W", False, None)  # by direction, see command_of
+    yield Competitor("nbdcopy --flush", True, nbdcopy("--flush"))
+    # By direction, see command_of; with the cache mode that ends with a flush.
+    yield Competitor("qemu-img -m16 -W", True, None)
     yield Competitor(SYNCHRONOUS, False, nbdcopy("--synchronous"))
 
 
 def command_of(rival, direction):
     if rival.command:
         return rival.command
-    return qemu_img("unsafe", "file" if direction == "nbd-file" else "nbd")
+    return qemu_img("writeback", "file" if direction == "nbd-file" else "nbd")
 
 
 @contextlib.contextmanager
@@ -117,6 +119,7 @@ def measure_delay(direction, delay, transport, disks, directory, rounds, have_ha
                             "data_bytes": disk_of[rival.name][1], "scale": scale,
                             "all_seconds": [round(run.seconds, 3) for run in runs[rival.name]]}
     if have_hamal:
+        rows["hamal"]["time"] = report.where_time_goes(runs["hamal"])
         for row in rows.values():
             row["ratio"] = row["seconds"] / rows["hamal"]["seconds"]
     return rows
@@ -134,7 +137,10 @@ def table(name, result):
                 ratio = f" ({row['ratio']:.2f})" if "ratio" in row else ""
                 scaled = "*" if row["scale"] != 1 else " "
                 cells.append(f"{row['seconds']:.2f}{scaled}{ratio}".rjust(24))
-            print(f"  {delay:>7} ms" + "".join(cells))
+            time = rows.get("hamal", {}).get("time")
+            print(f"  {delay:>7} ms" + "".join(cells) + (
+                f"   hamal: copy {time['copy_seconds']:.2f}, flush {time['flush_seconds']:.2f}, "
+                f"the rest {time['other_seconds']:.2f}" if time else ""))
     print("  * measured with a smaller disk, and scaled by the bytes of data")
 
 

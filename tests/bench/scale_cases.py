@@ -5,6 +5,7 @@ Their peers would need hours or do not exist, so these have goals of memory inst
 import json
 import os
 import random
+import shutil
 
 from copy_cases import write_config
 from measure import measure, note
@@ -15,8 +16,8 @@ BLOCK = 4096
 MEMORY_LIMIT_MIB = 512  # hamal.conf(5), memory_limit: the default, of buffers
 # What a run may need beside its buffers: the program, and per reader a thread's stack that is
 # touched, two queues and a connection.
-OVERHEAD_MIB = 64
-OVERHEAD_PER_READER_MIB = 0.25
+OVERHEAD_MIB = 32
+OVERHEAD_PER_READER_MIB = 0.125
 WINDOW_MIB = 128  # of a run whose extents are many and whose requests are few
 
 
@@ -40,8 +41,11 @@ def write_stream(path, disks, extents, base="", change_id="", platform="nbd"):
 
 
 def sync(directory, stream, target, options=()):
-    return measure(["hamal-sync", str(stream), "--target", target, "--config",
+    done = measure(["hamal-sync", str(stream), "--target", target, "--config",
                     str(directory / "hamal.conf"), "--json", *options])
+    if done.stderr:  # a key of the configuration that is ignored would make it another case
+        raise RuntimeError(done.stderr)
+    return done
 
 
 def row_of(done, limit_mib, **more):
@@ -59,22 +63,29 @@ def row_of(done, limit_mib, **more):
 
 
 def many_disks(directory, options):
-    """32 disks at once, 16 readers each. The server is late, so that all buffers are in use."""
-    disks, readers, size = 32, 16, 32 * MIB
+    """32 disks at once, 16 readers each. The targets write late, so that although the disks are opened
+    one after the other all are copied at once, with all their buffers in use."""
+    disks, readers, size = 32, 16, 64 * MIB
     write_config(directory)
     with open(directory / "hamal.conf", "a", encoding="utf-8") as config:
-        config.write(f"[data_sync]\nparallel_sync_disks_count = {disks}\n"
+        config.write(f"[data_sync_v2]\nparallel_sync_disks_count = {disks}\n"
                      f"max_parallel_sync_disks_count = {disks}\n")
     names = [f"disk{number}" for number in range(disks)]
+    targets = directory / "targets"
+    targets.mkdir()
+    for name in names:
+        (targets / name).touch()
+        os.truncate(targets / name, size)
     stream = directory / "many.jsonl"
-    with nbdkit(directory, "pattern", "-t", "64", "--filter=delay", "pattern", f"size={size}",
-                "rdelay=20ms") as uri:
+    # nbdkit starts all its threads with a connection: a few, where there are 512 connections.
+    with nbdkit(directory, "pattern", "-t", "4", "pattern", f"size={size}") as uri, \
+            nbdkit(directory, "targets", "-t", "4", "--filter=delay", "file", f"dir={targets}",
+                   "delay-write=2000ms") as target:
         write_stream(stream, [(name, size, uri) for name in names],
                      ((name, 0, size, "data") for name in names))
-        done = sync(directory, stream, f"file:{directory}/{{disk}}.raw",
+        done = sync(directory, stream, target.replace(":///", ":///{disk}"),
                     [f"--readers={readers}", *options])
-    for name in names:
-        (directory / f"{name}.raw").unlink()
+    shutil.rmtree(targets)
     return row_of(done, MEMORY_LIMIT_MIB + OVERHEAD_MIB +
                   disks * readers * OVERHEAD_PER_READER_MIB, disks=disks, readers=readers)
 
