@@ -26,7 +26,6 @@ class Competitor:
         self.command = command  # (source, target, directory) -> argv
 
 
-
 def hamal(source, target, directory):
     def uri(endpoint):
         return endpoint if endpoint.startswith("nbd") else f"file:{endpoint}"

@@ -23,6 +23,10 @@ CASES = {
 }
 
 
+# However large the disk.
+PEAK_MIB = 256
+
+
 class CannotRun(Exception):
     """The machine lacks something that the case needs."""
 
@@ -127,3 +131,8 @@ def summary(size, runs):
                   for tool in names},
         "peak_mib": max(t.peak_kib for r in runs for t in r["tools"].values()) / 1024,
     }
+
+
+def missed(name, row):
+    if row["peak_mib"] > PEAK_MIB:
+        yield f"{name}: peak memory {row['peak_mib']:.0f} MiB of at most {PEAK_MIB}"

@@ -13,6 +13,7 @@ class Measurement:
     cpu_seconds: float
     peak_kib: int  # of the largest process
     stdout: str
+    stderr: str
 
 
 class CommandFailed(Exception):
@@ -28,15 +29,15 @@ def measure(argv, stdin=None, stdout=None):
         done = subprocess.run(["/usr/bin/time", "-q", "-f", "%U %S %M", "-o", usage.name, *argv],
                               stdin=source, stdout=sink, stderr=subprocess.PIPE, check=False)
         seconds = time.monotonic() - begin
+        errors = done.stderr.decode(errors="replace")
         if done.returncode != 0:
-            errors = done.stderr.decode(errors="replace")
             raise CommandFailed(f"{' '.join(argv)}: exit status {done.returncode}\n{errors}")
         user, system, peak = usage.read().split()
         output = ""
         if not stdout:
             sink.seek(0)
             output = sink.read().decode(errors="replace")
-    return Measurement(seconds, float(user) + float(system), int(peak), output)
+    return Measurement(seconds, float(user) + float(system), int(peak), output, errors)
 
 
 def note(text):

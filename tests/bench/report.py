@@ -34,7 +34,7 @@ def where_time_goes(runs):
             for run, disk in zip(runs, disks)),
         "source_seconds": statistics.median(disk["waited"]["source_seconds"] for disk in disks),
         "target_seconds": statistics.median(disk["waited"]["target_seconds"] for disk in disks),
-        "workers": disks[0]["workers"],
+        "workers": disks[0]["readers"],
     }
 
 

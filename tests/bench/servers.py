@@ -44,6 +44,33 @@ def nbd_server(kind, image, socket_path, writable):
             process.terminate()
 
 
+@contextlib.contextmanager
+def nbdkit(directory, name, *arguments, port=None):
+    """nbdkit with any plugin and filters, on a unix socket or a loopback port; yields its NBD URI."""
+    pid, path = pathlib.Path(directory) / f"{name}.pid", pathlib.Path(directory) / f"{name}.sock"
+    for stale in (pid, path):
+        stale.unlink(missing_ok=True)
+    place = ["-i", "127.0.0.1", "-p", str(port)] if port else ["-U", str(path)]
+    argv = ["nbdkit", "-f", "-P", str(pid), *place, *map(str, arguments)]
+    with open(f"{path}.log", "wb") as log, \
+            subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=log) as process:
+        try:
+            while not (pid.exists() and pid.stat().st_size):
+                if process.poll() is not None:
+                    raise RuntimeError(f"{' '.join(argv)}: status {process.returncode}: "
+                                       + pathlib.Path(log.name).read_text(encoding="utf-8"))
+                time.sleep(0.01)
+            yield f"nbd://127.0.0.1:{port}" if port else f"nbd+unix:///?socket={path}"
+        finally:
+            process.terminate()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class StorageDaemon:
     """A qemu-storage-daemon with one running qcow2 disk of a virtual size (tests/lab/qsd.sh)."""
 

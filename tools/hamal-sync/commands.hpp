@@ -2,13 +2,14 @@
 #pragma once
 #include "common/session.hpp"
 #include "hamal-sync/options.hpp"
+#include "hamal-sync/run_metrics.hpp"
 
 namespace hamal {
 
 int run_hamal_sync(const SyncRequest& request, Session& session);
 
-int sync_from_stream(const SyncRequest& request, Session& session);
-int sync_from_source(const SyncRequest& request, Session& session);
+int sync_from_stream(const SyncRequest& request, Session& session, RunMetrics& metrics);
+int sync_from_source(const SyncRequest& request, Session& session, RunMetrics& metrics);
 int compare_endpoints(const SyncRequest& request, Session& session);
 int run_checkpoint_command(const SyncRequest& request, Session& session);
 int run_release_command(const SyncRequest& request, Session& session);

@@ -44,14 +44,17 @@ SyncResult sync_document(const SyncRequest& request, Session& session, Platform&
                   sync_context(request, session));
 }
 
-int sync_held(SyncRequest request, Session& session, const Endpoint& endpoint) {
+int sync_held(SyncRequest request, Session& session, const Endpoint& endpoint,
+              RunMetrics& metrics) {
   const auto platform = session.open_platform(endpoint.platform);
   const SnapshotDocument document = recorded_document(endpoint, session);
   const auto lock =
       lock_vm(session, document.platform, document.vm_id, request.wait, session.cancel());
   session.log().set_vm(document.vm_name);
   request.disks = {endpoint.disk};
-  return report_result(sync_document(request, session, *platform, document), session);
+  const SyncResult result = sync_document(request, session, *platform, document);
+  metrics.note(result);
+  return report_result(result, session);
 }
 
 // A source that is read as it is: the operator says that nothing writes to it, and platforms that
@@ -71,10 +74,10 @@ VmOperand operand_of(const Endpoint& endpoint) {
 
 }  // namespace
 
-int sync_from_source(const SyncRequest& request, Session& session) {
+int sync_from_source(const SyncRequest& request, Session& session, RunMetrics& metrics) {
   const Endpoint endpoint = parse_endpoint(request.source);
   if (!endpoint.snapshot.empty()) {
-    return sync_held(request, session, endpoint);
+    return sync_held(request, session, endpoint, metrics);
   }
   SnapshotWish wish{operand_of(endpoint), {}, {}};
   if (endpoint.kind == EndpointKind::platform) {
@@ -93,6 +96,7 @@ int sync_from_source(const SyncRequest& request, Session& session) {
   SyncResult result;
   try {
     result = sync_document(request, session, *platform, document);
+    metrics.note(result);
   } catch (...) {
     settle_failed(snapshot, session);
     throw;

@@ -78,6 +78,9 @@ void add_sync_options(CLI::App& app, SyncRequest& request) {
          },
          "Buffers of all disks together (default: [sync] memory_limit)")
       ->type_name("SIZE");
+  app.add_option("--metrics-file", request.metrics_file,
+                 "Write metrics of the run there, for Prometheus' node exporter")
+      ->type_name("PATH");
   app.add_option_function<unsigned>(
          "--wait",
          [&request](const unsigned& seconds) { request.wait = std::chrono::seconds(seconds); },
@@ -117,6 +120,9 @@ void check(const SyncRequest& request) {
   const bool checkpoint_command = request.command == SyncCommand::list_checkpoints ||
                                   request.command == SyncCommand::show_checkpoints ||
                                   request.command == SyncCommand::forget_checkpoints;
+  if (request.command != SyncCommand::sync && !request.metrics_file.empty()) {
+    refuse("--metrics-file is for a run", "leave it out");
+  }
   if (checkpoint_command) {
     if (request.command == SyncCommand::forget_checkpoints && request.target.empty() &&
         request.vm.empty()) {

@@ -33,6 +33,7 @@ struct SyncRequest {
   std::optional<unsigned> readers;
   std::optional<std::uint64_t> memory_limit;  ///< bytes
   std::uint64_t bytes_per_second = 0;         ///< 0: no limit
+  std::string metrics_file;                   ///< empty: none
   std::chrono::milliseconds wait{0};
   std::string vm;  ///< checkpoint commands and release: filters
 };

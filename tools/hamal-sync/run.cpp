@@ -25,8 +25,10 @@ std::chrono::milliseconds release_of(const std::string& platform_type,
 int run_hamal_sync(const SyncRequest& request, Session& session) {
   switch (request.command) {
     case SyncCommand::sync:
-      return request.source.empty() ? sync_from_stream(request, session)
-                                    : sync_from_source(request, session);
+      return with_metrics(request, session, [&](RunMetrics& metrics) {
+        return request.source.empty() ? sync_from_stream(request, session, metrics)
+                                      : sync_from_source(request, session, metrics);
+      });
     case SyncCommand::compare:
       return compare_endpoints(request, session);
     case SyncCommand::list_checkpoints:

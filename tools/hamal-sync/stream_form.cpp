@@ -47,7 +47,8 @@ class HeaderSource {
   std::unique_ptr<Platform> m_platform;
 };
 
-int sync_extent_stream(const SyncRequest& request, Session& session, ExtentStreamReader& stream) {
+int sync_extent_stream(const SyncRequest& request, Session& session, ExtentStreamReader& stream,
+                       RunMetrics& metrics) {
   const StreamHeader& header = stream.header();
   const auto targets = choose_targets(request, header);
   const auto lock = lock_vm_of(header, request, session);
@@ -55,13 +56,15 @@ int sync_extent_stream(const SyncRequest& request, Session& session, ExtentStrea
   auto disks = collect_plans(stream, plan_directory(session), session.cancel());
   session.progress().done(header.vm_name);
   HeaderSource source(header, session);
-  return report_result(run_sync(header, disks, targets, source.source(),
-                                sync_options(request, session.config(), header.platform_type),
-                                sync_context(request, session)),
-                       session);
+  const auto result = run_sync(header, disks, targets, source.source(),
+                               sync_options(request, session.config(), header.platform_type),
+                               sync_context(request, session));
+  metrics.note(result);
+  return report_result(result, session);
 }
 
-int sync_data_stream(const SyncRequest& request, Session& session, DataStreamReader& stream) {
+int sync_data_stream(const SyncRequest& request, Session& session, DataStreamReader& stream,
+                     RunMetrics& metrics) {
   const StreamHeader& header = stream.header();
   const auto targets = choose_targets(request, header);
   const auto lock = lock_vm_of(header, request, session);
@@ -69,14 +72,15 @@ int sync_data_stream(const SyncRequest& request, Session& session, DataStreamRea
   auto disks = collect_plans(stream, plan_directory(session), session.cancel(), first);
   SyncOptions options = sync_options(request, session.config(), header.platform_type);
   options.interrupted = Interrupted::not_mended;  // the stream brings its own plan's bytes alone
-  return report_result(run_data_stream(stream, std::move(first), disks, targets, options,
-                                       sync_context(request, session)),
-                       session);
+  const auto result = run_data_stream(stream, std::move(first), disks, targets, options,
+                                      sync_context(request, session));
+  metrics.note(result);
+  return report_result(result, session);
 }
 
 }  // namespace
 
-int sync_from_stream(const SyncRequest& request, Session& session) {
+int sync_from_stream(const SyncRequest& request, Session& session, RunMetrics& metrics) {
   if (!request.disks.empty()) {
     throw Error(ErrorKind::usage, "--disk chooses disks of --source", "",
                 "hamal-cbt-read --disk chooses those of a stream");
@@ -89,10 +93,10 @@ int sync_from_stream(const SyncRequest& request, Session& session) {
   try {
     if (detect_stream(fd, prefix) == StreamKind::data) {
       DataStreamReader stream(fd, name, std::move(prefix));
-      return sync_data_stream(request, session, stream);
+      return sync_data_stream(request, session, stream, metrics);
     }
     ExtentStreamReader stream(fd, name, std::move(prefix));
-    return sync_extent_stream(request, session, stream);
+    return sync_extent_stream(request, session, stream, metrics);
   } catch (const StreamFailed& failed) {
     // The producer's status is ours: the pipe's last command speaks for all of it.
     session.log().error("{}", failed.what());

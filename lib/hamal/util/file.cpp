@@ -57,11 +57,15 @@ void write_all(int fd, std::string_view bytes, const std::string& name) {
   }
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+void write_file_atomically(const std::filesystem::path& path, std::string_view content,
+                           unsigned mode) {
   const std::filesystem::path temporary = path.string() + ".tmp." + std::to_string(::getpid());
   try {
     const UniqueFd fd = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
     write_all(fd.get(), content, temporary.string());
+    if (::fchmod(fd.get(), mode) != 0) {
+      throw system_error("cannot set the mode", temporary.string(), errno);
+    }
     if (::fsync(fd.get()) != 0) {
       throw system_error("cannot flush", temporary.string(), errno);
     }

@@ -19,8 +19,10 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t limit = 1
 /// All of a descriptor up to its end, same limit.
 std::string read_all(int fd, const std::string& name, std::uint64_t limit = 16U << 20);
 
-/// Durable replacement: temporary beside it, fsync, rename, fsync of the directory. Mode 0600.
-void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+/// Durable replacement: temporary beside it, fsync, rename, fsync of the directory. The mode is
+/// what is asked for, whatever the umask.
+void write_file_atomically(const std::filesystem::path& path, std::string_view content,
+                           unsigned mode = 0600);
 
 /// Writes every byte or throws (EINTR and short writes are handled).
 void write_all(int fd, std::string_view bytes, const std::string& name);

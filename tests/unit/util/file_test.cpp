@@ -32,6 +32,14 @@ TEST(File, ReplacesAtomicallyAndPrivately) {
   EXPECT_EQ(std::distance(begin(entries), end(entries)), 1) << "a temporary was left";
 }
 
+TEST(File, ReplacesWithTheModeThatWasAskedForWhateverTheUmask) {
+  const TemporaryDirectory directory;
+  const mode_t before = ::umask(077);
+  write_file_atomically(directory / "shared", "for others too", 0644);
+  ::umask(before);
+  EXPECT_EQ(mode_of(directory / "shared"), 0644U);
+}
+
 TEST(File, AFailedReplacementLeavesTheOldFileAndNoTemporary) {
   const TemporaryDirectory directory;
   std::filesystem::create_directory(directory / "taken");

@@ -142,5 +142,12 @@ TEST(SyncOptionsTest, unknown_options_name_the_nearest) {
   EXPECT_THAT(usage({"-", "--targt=file:/b"}), HasSubstr("did you mean --target?"));
 }
 
+TEST(SyncOptionsTest, metrics_are_of_runs_alone) {
+  EXPECT_EQ(parse({"-", "--target", "file:/a", "--metrics-file", "/m/web.prom"}).metrics_file,
+            "/m/web.prom");
+  EXPECT_THAT(parse({"-", "--target", "file:/a"}).metrics_file, IsEmpty());
+  EXPECT_THAT(usage({"checkpoint", "list", "--metrics-file", "m"}), HasSubstr("is for a run"));
+}
+
 }  // namespace
 }  // namespace hamal
