@@ -19,8 +19,9 @@ import lab
 # here: resume (a run that died goes on from its mark and its held snapshot), outage (an endpoint that
 # went away is tried again for outage_max), unreadable (the result names the ranges), stale
 # (hamal-snapshot delete --stale), plans (the spooled plan of a run that was killed before its mark
-# is removed by the next), flush_timeout (fsync_timeout).
-AWAITED = {"resume", "outage", "unreadable", "stale", "plans", "flush_timeout"}
+# is removed by the next), flush_timeout (fsync_timeout), say_full (a state on a full tmpfs is told to be
+# full, not to have an I/O error).
+AWAITED = {"resume", "outage", "unreadable", "stale", "plans", "flush_timeout", "say_full"}
 if "HAMAL_FAULT_AWAITED" in os.environ:
     AWAITED = set(os.environ["HAMAL_FAULT_AWAITED"].split(","))
 

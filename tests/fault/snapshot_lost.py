@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Somebody removes the snapshot under a run: it fails, the checkpoint stays, and the next run is right."""
+import signal
+
+import lab
+import runner
+from job import Job
+
+
+def slow_job(world):
+    job = Job(world, megabits=64)
+    job.run_direct()
+    job.server.start("--filter=rate", "file", job.image, "rate=16M", "burstiness=0.05")
+    job.qsd.noise(6 * lab.MIB, 6 * lab.MIB)
+    return job
+
+
+def remove_export(qsd):
+    export = next(name for name in qsd.ours() if "-x" in name)
+    qsd.qmp('block-export-del={"id":"%s","mode":"hard"}' % export)
+
+
+def remove_nodes(qsd):
+    """The view, then the filter out of the graph, then the rest: as an operator would who cleans up by hand."""
+    nodes = {name[-2:]: name for name in qsd.ours()}
+    # The view is free once the export has let go of its clients.
+    lab.until(lambda: not any("-x" in name for name in qsd.ours()), what="the export is gone")
+    qsd.qmp('blockdev-del={"node-name":"%s"}' % nodes["s0"],
+            'blockdev-reopen={"options":[{"driver":"raw","node-name":"top0","file":"disk0","discard":"unmap"}]}',
+            'blockdev-del={"node-name":"%s"}' % nodes["c0"], 'blockdev-del={"node-name":"%s"}' % nodes["t0"])
+
+
+def remove_all(job, run):
+    # A run that goes on would notice, and clean up itself, before this has.
+    run.process.send_signal(signal.SIGSTOP)
+    remove_export(job.qsd)
+    remove_nodes(job.qsd)
+    run.process.send_signal(signal.SIGCONT)
+
+
+def lost_under_a_run(world, remove, *statuses):
+    job = slow_job(world)
+    run = job.direct().copying()
+    remove(job, run)
+    run.expect(*statuses)
+    assert "web/top0" in run.err, str(run)
+    job.truth.learn()
+    state = job.truth.check()
+    assert job.truth.generation == 1, "the checkpoint moved: %s" % (state.checkpoints,)
+    job.server.start("file", job.image)
+    job.qsd.random_writes()
+    job.run_direct()
+    job.clean()
+
+
+@runner.test("the snapshot's export is removed while hamal-sync copies")
+def export_removed(world):
+    lost_under_a_run(world, lambda job, run: remove_export(job.qsd), 1, 75)
+
+
+@runner.test("the whole snapshot is removed while hamal-sync copies")
+def snapshot_removed(world):
+    lost_under_a_run(world, remove_all, 1, 75)
+
+
+@runner.test("the snapshot is removed when all has been read, before the commit: it was not confirmed, and does not count")
+def removed_before_the_commit(world):
+    job = Job(world)
+    # A flush that takes long: the cache goes through the rate filter then.
+    job.server.start("--filter=cache", "--filter=rate", "file", job.image, "cache=writeback", "rate=16M", "burstiness=0.05")
+    job.run_direct()
+    job.qsd.noise(6 * lab.MIB, 6 * lab.MIB)
+    run = job.direct()
+    lab.until(lambda: not run.running or "flushing" in run.phases(), what="it flushes")
+    remove_all(job, run)
+    assert "verifying" not in run.phases(), "the flush was too fast for this test"
+    run.expect(1, 75)
+    job.truth.learn()
+    job.truth.check()
+    assert job.truth.generation == 1
+    job.server.start("file", job.image)
+    job.run_direct()
+    job.clean()
+
+
+@runner.test("the snapshot is removed between the tools of a pipe")
+def removed_in_a_pipe(world):
+    job = slow_job(world)
+    job.create().expect(0)
+    job.truth.learn()
+    remove_export(job.qsd)
+    remove_nodes(job.qsd)
+    reader, sync = job.pipe()
+    assert sync.wait().status in (1, 75), str(sync)
+    reader.wait()
+    job.truth.check()
+    assert job.truth.generation == 1
+    job.finish("failed").expect(0)
+    job.qsd.random_writes()
+    job.run_pipe()
+    job.clean()
+
+
+runner.main()
