@@ -112,7 +112,7 @@ class World:
         self.rng = rng
         self.keep = os.environ.get("HAMAL_FAULT_KEEP")
         self.dir = tempfile.mkdtemp(prefix="hamal-fault.")
-        self.servers = []
+        self.servers, self.runs = [], []
         self.mounts = []
         self.lib = self.path("lib")
         self.sections = {
@@ -141,7 +141,9 @@ class World:
                     print("%s = %s" % (key, value), file=out)
 
     def start(self, tool, *arguments, **more):
-        return Run(self, [os.path.join(BIN, tool), *arguments], **more)
+        self.runs = [run for run in self.runs if run.running]
+        self.runs.append(Run(self, [os.path.join(BIN, tool), *arguments], **more))
+        return self.runs[-1]
 
     def run(self, tool, *arguments, **more):
         return self.start(tool, *arguments, **more).wait()
@@ -190,6 +192,10 @@ class World:
         self.mounts.remove(where)
 
     def end(self):
+        for run in self.runs:
+            if run.running:
+                run.process.kill()
+                run.process.wait()
         for server in reversed(self.servers):
             server.stop()
         for where in reversed(self.mounts):
