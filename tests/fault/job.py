@@ -10,7 +10,7 @@ import truth
 class Job:
     """A disk in a qemu-storage-daemon, and an nbdkit target slow enough to be hit in the middle."""
 
-    def __init__(self, world, megabits=64, size=lab.SIZE):
+    def __init__(self, world, megabits=40, size=lab.SIZE):
         self.world = world
         self.qsd = lab.Qsd(world, size=size)
         self.qsd.noise(lab.MIB, 3 * lab.MIB)
@@ -84,6 +84,6 @@ class Job:
 
     def clean(self):
         """Nothing of ours may be left, once the snapshots of who was killed have been ended."""
-        if self.qsd.ours() or self.truth.state().snapshots:
+        if self.qsd.ours() or self.truth.state().snapshots or os.listdir(self.qsd.dir + "/scratch"):
             truth.end_snapshots(self.world)
         truth.no_leaks(self.world, self.qsd)

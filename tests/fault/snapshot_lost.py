@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Somebody removes the snapshot under a run: it fails, the checkpoint stays, and the next run is right."""
+"""Somebody removes the snapshot under a run: it fails, the checkpoint stays, and the next run is right.
+
+Built without the verify() in DiskSync::commit(), hamal-sync committed what nobody could confirm, and
+the test that removes the snapshot before the commit failed.
+"""
 import lab
 import runner
 from job import Job
