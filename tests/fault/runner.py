@@ -15,13 +15,19 @@ import traceback
 
 import lab
 
-# What the binaries cannot do yet. A test that awaits a word is skipped, visibly, while the word stands
-# here: resume (a run that died goes on from its mark and its held snapshot), outage (an endpoint that
-# went away is tried again for outage_max), unreadable (the result names the ranges), stale
-# (hamal-snapshot delete --stale), plans (the spooled plan of a run that was killed before its mark
-# is removed by the next), flush_timeout (fsync_timeout), say_full (a state on a full tmpfs is told to be
-# full, not to have an I/O error).
-AWAITED = {"resume", "outage", "unreadable", "stale", "plans", "flush_timeout", "say_full"}
+# What the binaries cannot do yet: a test that awaits a word is skipped, visibly, and a check is left out,
+# while the word stands here.
+AWAITED = {
+    "resume",           # a run that died goes on from its mark and its held snapshot
+    "outage",           # an endpoint that went away is tried again for outage_max
+    "unreadable",       # ranges that stay unreadable are named in the result, all else is copied
+    "flush_timeout",    # fsync_timeout
+    "stale",            # hamal-snapshot delete --stale
+    "stale_committed",  # it also ends a view that is still held and that only a checkpoint names: of a pipe
+                        # that was killed between the commit and the finish
+    "plans",            # the plan of a run that was killed before its mark named it is removed by the next
+    "say_full",         # a state on a full tmpfs is told to be full, not to have an I/O error
+}
 if "HAMAL_FAULT_AWAITED" in os.environ:
     AWAITED = set(os.environ["HAMAL_FAULT_AWAITED"].split(","))
 
