@@ -18,6 +18,10 @@ import truth
 from job import Job
 
 
+# By turns, so that a short run has all of them.
+PHASES = ("copying", "verifying", "end", "copying", "flushing", "copying")
+
+
 def after(run, seconds, *phases):
     """So long after one of the phases began, if the run still lives then."""
     lab.until(lambda: not run.running or any(phase in run.phases() for phase in phases), lab.PATIENCE, str(phases))
@@ -30,22 +34,26 @@ def after(run, seconds, *phases):
 def cache_lost(world):
     job = Job(world)
     # The flush writes the cache to the file as slowly as the filter below lets it.
-    job.server.start("--filter=cache", "--filter=rate", "file", job.image, "cache=writeback", "rate=32M", "burstiness=0.05")
+    job.server.start("--filter=cache", "--filter=rate", "file", job.image, "cache=writeback", "rate=64M", "burstiness=0.05")
     job.run_direct()
-    hits = {"committed": 0, "in progress": 0}
-    for _ in range(runner.rounds(8)):
+    hits = {"committed": 0, "in progress": 0, "finished bytes": 0}
+    for number in range(runner.rounds(6)):
         job.qsd.random_writes(12, 256 << 10)
+        job.qsd.noise(8 * lab.MIB, 3 * lab.MIB)
+        job.qsd.limit(4 * lab.MIB)
         run = job.direct()
-        phase = world.rng.choice(("copying", "flushing", "verifying", "verifying", "end"))
+        phase = PHASES[number % len(PHASES)]
         if phase == "end":
             run.expect(0)
         else:
-            after(run, world.rng.uniform(0, 0.4), phase)
+            after(run, world.rng.uniform(0, 1 if phase == "copying" else 0.2), phase)
         job.server.kill()
         run.wait()
+        job.qsd.limit(0)
         job.truth.learn()
         state = job.truth.check()
         hits["in progress" if state.marks else "committed"] += 1
+        hits["finished bytes"] += sum(length for mark in state.marks.values() for _, length in mark.finished)
         job.server.start()
         job.unless_held(job.direct)
         job.server.kill()
@@ -108,24 +116,26 @@ def power_cuts(world, kind):
     job.target = "file:" + disk.replica
     job.truth.target = lambda: truth.content_of(disk.replica)
     job.truth.untouched = None
-    hits = {"committed": 0, "in progress": 0}
+    hits = {"committed": 0, "in progress": 0, "finished bytes": 0}
     for number in range(runner.rounds(6)):
         if number:
             # Blocks that are there already and small pieces: what nothing but a flush writes out.
             job.qsd.random_writes(20, 32 << 10)
             if world.rng.random() < 0.5:
                 job.qsd.noise(world.rng.randrange(0, 12, 1) * lab.MIB, 2 * lab.MIB)
+        job.qsd.limit(4 * lab.MIB)
         run = job.direct()
-        phase = world.rng.choice(("copying", "flushing", "verifying", "verifying", "end"))
+        phase = PHASES[number % len(PHASES)]
         if phase == "end":
             run.expect(0)
         else:
-            after(run, world.rng.uniform(0, 0.05), phase)
+            after(run, world.rng.uniform(0, 0.6 if phase == "copying" else 0.05), phase)
         stopped = stop_all(run)
         copy = disk.power_cut("cut.img")
         if stopped:
             run.kill()
         run.wait()
+        job.qsd.limit(0)
         # From the state as the kill left it, which knows all that the copy can know.
         job.truth.learn()
         generation = job.truth.generation
@@ -134,6 +144,7 @@ def power_cuts(world, kind):
         if phase == "end":
             assert not state.marks and job.truth.generation == generation + 1, "a run that was done was lost"
         hits["in progress" if state.marks else "committed"] += 1
+        hits["finished bytes"] += sum(length for mark in state.marks.values() for _, length in mark.finished)
         job.unless_held(job.direct)
         job.truth.learn()
         job.truth.check_committed()

@@ -281,6 +281,7 @@ class Qsd:
 
     def start(self):
         self._script("start", self.dir, *self.images)
+        self.limited = False
 
     def stop(self):
         self._script("stop", self.dir)
@@ -289,6 +290,16 @@ class Qsd:
         """As a power cut does; then it runs again, without what only its memory knew."""
         self._script("kill", self.dir)
         self.start()
+
+    def limit(self, bytes_per_second):
+        """How fast the images are read from now on; 0: as fast as they can be."""
+        if not self.limited:
+            self.qmp('object-add={"qom-type":"throttle-group","id":"slow","limits":{}}')
+            for number in range(len(self.images)):
+                self.qmp('blockdev-add={"driver":"throttle","node-name":"slow%d","throttle-group":"slow","file":"file%d"}' % (number, number),
+                         'blockdev-reopen={"options":[{"driver":"qcow2","node-name":"disk%d","file":"slow%d","discard":"unmap"}]}' % (number, number))
+            self.limited = True
+        self.qmp('qom-set={"path":"/objects/slow","property":"limits","value":{"bps-read":%d}}' % bytes_per_second)
 
     def live(self, number=0):
         return "nbd+unix:///live%d?socket=%s/nbd.sock" % (number, self.dir)

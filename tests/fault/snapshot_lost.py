@@ -70,7 +70,8 @@ def snapshot_removed(world):
 @runner.test("the snapshot is removed when all has been read, before the commit: it was not confirmed, and does not count")
 def removed_before_the_commit(world):
     job = Job(world)
-    # A flush that takes long: the cache goes through the rate filter then.
+    # One flush, and a long one: the cache goes through the rate filter then.
+    world.configure(data_sync_v2={"fsync_period_frequency": "60"})
     job.server.start("--filter=cache", "--filter=rate", "file", job.image, "cache=writeback", "rate=16M", "burstiness=0.05")
     job.run_direct()
     job.qsd.noise(6 * lab.MIB, 6 * lab.MIB)
