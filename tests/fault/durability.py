@@ -39,14 +39,14 @@ def cache_lost(world):
     hits = {"committed": 0, "in progress": 0, "finished bytes": 0}
     for number in range(runner.rounds(6)):
         job.qsd.random_writes(12, 256 << 10)
-        job.qsd.noise(8 * lab.MIB, 3 * lab.MIB)
+        job.qsd.noise(8 * lab.MIB, 4 * lab.MIB)
         job.qsd.limit(4 * lab.MIB)
         run = job.direct()
         phase = PHASES[number % len(PHASES)]
         if phase == "end":
             run.expect(0)
         else:
-            after(run, world.rng.uniform(0, 1 if phase == "copying" else 0.2), phase)
+            after(run, moment(world.rng, phase), phase)
         job.server.kill()
         run.wait()
         job.qsd.limit(0)
@@ -62,6 +62,11 @@ def cache_lost(world):
         job.server.start()
         job.clean()
     print("# the cache was lost: %s" % hits)
+
+
+def moment(rng, phase):
+    """Seconds. A copy takes one second: long enough for marks of what is finished, every 0.2 seconds."""
+    return rng.uniform(0.2, 1) if phase == "copying" else rng.uniform(0, 0.1)
 
 
 def stop_all(run):
@@ -121,15 +126,15 @@ def power_cuts(world, kind):
         if number:
             # Blocks that are there already and small pieces: what nothing but a flush writes out.
             job.qsd.random_writes(20, 32 << 10)
-            if world.rng.random() < 0.5:
-                job.qsd.noise(world.rng.randrange(0, 12, 1) * lab.MIB, 2 * lab.MIB)
+        phase = PHASES[number % len(PHASES)]
+        if phase == "copying":
+            job.qsd.noise(world.rng.randrange(12) * lab.MIB, 4 * lab.MIB)
         job.qsd.limit(4 * lab.MIB)
         run = job.direct()
-        phase = PHASES[number % len(PHASES)]
         if phase == "end":
             run.expect(0)
         else:
-            after(run, world.rng.uniform(0, 0.6 if phase == "copying" else 0.05), phase)
+            after(run, moment(world.rng, phase), phase)
         stopped = stop_all(run)
         copy = disk.power_cut("cut.img")
         if stopped:
