@@ -79,8 +79,7 @@ void add_checkpoint_commands(CLI::App& app, SyncRequest& request) {
 
 void add_release_command(CLI::App& app, SyncRequest& request) {
   auto* release = app.add_subcommand(
-      "release",
-      "Say that a target is given away (to be booted): the next run is a full copy");
+      "release", "Say that a target is given away (to be booted): the next run is a full copy");
   release->callback([&request] { request.command = SyncCommand::release; });
   release->add_option("--vm", request.vm, "All targets of this vm, by id or name")->type_name("VM");
 }
