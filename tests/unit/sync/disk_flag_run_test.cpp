@@ -231,7 +231,7 @@ TEST_F(DiskFlagRun, TheCheckpointSaysThatItsTargetWasReleased) {
   frozen.id = "vda";
   frozen.size = k_size;
   // Before the interrupted run: it cannot be gone on with either.
-  const Base base = base_of_checkpoint(frozen, parsed, InProgress{});
+  const Base base = base_of_checkpoint(frozen, parsed, InProgress{}, Interrupted::mended);
   EXPECT_EQ(base.change_id, "");
   EXPECT_EQ(base.reason, "the target was released on 2026-11-24T12:00:00Z");
 }

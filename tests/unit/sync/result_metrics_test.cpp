@@ -24,8 +24,8 @@ SyncResult committed_run() {
   disk.copied.read_bytes = 8192;
   disk.copied.written_bytes = 8000;
   disk.copied.zeroed_bytes = 4288;
-  disk.copied.source_ms = 250;
-  disk.copied.target_ms = 1500;
+  disk.copied.times.source_ms = 250;
+  disk.copied.times.target_ms = 1500;
   disk.total_ms = 2000;
   disk.before = checkpoint(6, "2025-11-24T21:54:07.000Z");
   disk.after = checkpoint(7, "2025-11-24T21:54:07.125Z");
