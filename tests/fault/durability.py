@@ -6,7 +6,9 @@ write-back cache dies with it, and a file system is seen as a power cut would le
 the image under its loop device.
 
 Each of the three has been seen to fail with hamal-sync built without the flush in DiskSync::commit(),
-and with that flush after commit_checkpoint(): both times the checkpoint was ahead of the data.
+and with that flush after commit_checkpoint(): both times the checkpoint was ahead of the data. And, with
+the engine that goes on where a run was, with ranges recorded as finished before the flush that makes
+them durable.
 """
 import os
 import signal

@@ -53,6 +53,7 @@ class Job:
 
     def unless_held(self, start):
         """A run. What a killed tool left frozen may be in its way: then it is ended, as the message says, and tried again."""
+        self.server.revive()
         run = start().wait()
         if run.status == 4:
             run.says("is held already", "hamal-snapshot delete")

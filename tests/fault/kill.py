@@ -93,6 +93,7 @@ def pipe_read(world):
 @runner.test("hamal-snapshot create is killed")
 def create(world):
     job = Job(world, megabits=400)
+    job.run_pipe()  # the first one also makes the database
     begin = time.monotonic()
     job.create().expect(0)
     seconds = time.monotonic() - begin
@@ -120,7 +121,7 @@ def finish(world):
             outcome = "committed"
         begin = time.monotonic()
         run = job.finish(outcome)
-        at_random(world.rng, run, 0.3)
+        at_random(world.rng, run, 0.15)
         if run.kill():
             print("# finish --%s killed after %.2f s" % (outcome, time.monotonic() - begin))
             # Repeating it does no harm.

@@ -77,6 +77,7 @@ def removed_before_the_commit(world):
     job.qsd.noise(6 * lab.MIB, 6 * lab.MIB)
     run = job.direct()
     lab.until(lambda: not run.running or "flushing" in run.phases(), what="it flushes")
+    assert run.running, str(run)
     remove_all(job.qsd)
     assert "verifying" not in run.phases(), "the flush was too fast for this test"
     run.expect(1, 75)

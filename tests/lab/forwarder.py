@@ -170,7 +170,7 @@ async def serve(options):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1], add_help=False)
+    parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].rstrip(), add_help=False)
     parser.add_argument("--listen", required=True)
     parser.add_argument("--connect", required=True)
     for name in ("--delay-ms", "--delay-up-ms", "--delay-down-ms", "--down-seconds"):
