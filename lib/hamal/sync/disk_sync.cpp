@@ -237,7 +237,9 @@ void DiskSync::copy(std::unique_ptr<BlockReader> source,
   const DiskCopyRequest request{
       reopen,
       [this]() -> BlockWriter& { return reopen_target(); },
-      [this, fill] { return fill ? fill_gaps(plan(), m_planned.disk.size) : plan(); },
+      [this, fill, gap = worthwhile_gap(m_spool->totals(), m_planned.disk.size)] {
+        return fill ? fill_gaps(plan(), m_planned.disk.size) : coalesce(plan(), gap);
+      },
       blank(),
       pace,
       object(),

@@ -101,6 +101,13 @@ std::vector<PlannedDisk> collect_plans(DataStreamReader& stream,
   return collector.finish();
 }
 
+std::uint64_t worthwhile_gap(const ExtentTotals& plan, std::uint64_t disk_size) noexcept {
+  constexpr std::uint64_t k_many = 65536;
+  constexpr std::uint64_t k_gap = 16U << 10;
+  const bool dense = plan.extents >= k_many && disk_size / plan.extents <= 2 * k_gap;
+  return dense ? k_gap : 0;
+}
+
 void remove_stale_plans(const std::filesystem::path& directory,
                         const std::vector<std::filesystem::path>& named) {
   using std::filesystem::file_time_type;

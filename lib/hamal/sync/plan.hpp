@@ -56,6 +56,12 @@ std::vector<PlannedDisk> collect_plans(DataStreamReader& stream,
                                        const std::filesystem::path& directory,
                                        const CancelToken& cancel, StreamRecord& first);
 
+/// How much between two data extents is worth reading along, bytes: 0, but for a disk with very
+/// many extents near each other, where a request costs more than the gap's bytes (scripts/bench
+/// --case million-changes-nbd). What is read along is unchanged since the base, so writing it
+/// changes nothing.
+std::uint64_t worthwhile_gap(const ExtentTotals& plan, std::uint64_t disk_size) noexcept;
+
 /// Removes spooled plans that no mark names (`named`) and that are older than a day: what killed
 /// runs left.
 void remove_stale_plans(const std::filesystem::path& directory,
