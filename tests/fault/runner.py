@@ -9,6 +9,7 @@ By hand: HAMAL_BIN=build/asan/bin tests/fault/kill.py [PART OF A TEST'S NAME]
 """
 import os
 import random
+import signal
 import sys
 import time
 import traceback
@@ -67,6 +68,7 @@ def _run_one(sentence, function, awaits):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are stopped then too
     wanted = " ".join(sys.argv[1:])
     tests = [t for t in _tests if wanted in t[0]]
     failures = 0
