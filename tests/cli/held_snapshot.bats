@@ -218,6 +218,22 @@ direct() { succeeds hamal-sync --source lab:web/top0 --target "$T" --json; }
   [ "$(id_of)" != "$(id_of "$W/first")" ]
 }
 
+# Fails when a committed snapshot counts as one in use: the vm stays busy for good.
+@test "a loop that was killed between commit and finish does not leave the vm busy" {
+  start_qsd 1
+  guest 0 "write -P 1 0 1M"
+  snapshot
+  pipe "$W/doc" "file:$W/t.raw"
+  did full "no checkpoint"
+  guest 0 "write -P 2 1M 64k"
+  snapshot
+  pipe "$W/doc" "file:$W/t.raw"
+  did incremental "generation 1"
+  hamal-snapshot finish "$W/doc" --committed
+  [ -z "$(ours_in_qemu)" ]
+  qemu-img compare -q -f raw -F raw "nbd+unix:///live0?socket=$QSD/nbd.sock" "$W/t.raw"
+}
+
 @test "create --fresh leaves alone what was handed out and may be in use" {
   start_qsd 1
   snapshot

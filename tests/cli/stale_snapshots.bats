@@ -84,17 +84,23 @@ stale() {
 }
 
 # Fails when checkpoints are not asked.
-@test "what a checkpoint names stays" {
+@test "what a checkpoint names is ended as committed, and left when nobody recorded it" {
   start_qsd 1
   snapshot
   pipe "$W/doc" "file:$W/t.raw"
   [ "$status" = 0 ]
-  made "-25 hours"
-  stale left "a checkpoint names it"
+  stale left "may be in use"
+  sql "create table kept as select * from snapshots"
   sql "delete from snapshots"
   stale left "a checkpoint names it"
-  hamal-snapshot finish "$W/doc" --committed
+  sql "insert into snapshots select * from kept"
+  made "-25 hours"
+  stale deleted "handed out 25:0"
+  [ -z "$(held)" ]
   stale left "changes are counted from it"
+  guest 0 "write -P 7 1M 64k"
+  succeeds hamal-sync --source lab:web/top0 --target "file:$W/t.raw" --json
+  did incremental "generation 1"
 }
 
 # Fails when info.ours is not asked: the other installation's run would lose what it reads.

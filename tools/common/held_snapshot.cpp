@@ -199,6 +199,9 @@ std::optional<SnapshotDocument> resume_held(const SnapshotWish& wish, Session& s
       session.log().warning("held snapshot {} is not resumed: {}", record.snapshot_id,
                             verdict.reason);
       end_snapshot(document, Outcome::failed, session, platform);
+    } else if (verdict.fate == Fate::finish) {
+      session.log().warning("held snapshot {}: {}", record.snapshot_id, verdict.reason);
+      end_snapshot(document, Outcome::committed, session, platform);
     } else if (verdict.fate == Fate::resume && !found) {
       const auto marks =
           marks_of(session.state(), record.platform, record.vm_id, record.snapshot_id);

@@ -49,6 +49,9 @@ SnapshotAge snapshot_age(const std::string& created, WallTime now) {
 
 Verdict judge_for_next_run(const LeftSnapshot& snapshot, Fresh fresh, milliseconds max_hold) {
   if (!snapshot.marked) {
+    if (snapshot.checkpoint) {
+      return {Fate::finish, "a run committed it and was killed before it ended it"};
+    }
     if (snapshot.recorded == k_attached) {
       return {Fate::end, "the run that made it is dead and left nothing to resume"};
     }
@@ -74,23 +77,24 @@ Verdict judge_after_run(const LeftSnapshot& snapshot, milliseconds max_hold) {
 }
 
 Verdict judge_stale(const LeftSnapshot& snapshot, milliseconds max_hold, milliseconds older_than) {
-  if (snapshot.checkpoint) {
+  if (snapshot.checkpoint && snapshot.recorded.empty()) {
     return {Fate::leave, "a checkpoint names it"};
   }
+  const Fate end = snapshot.checkpoint ? Fate::finish : Fate::end;
   if (snapshot.marked) {
     // However short --older-than is: what a failed run needs is given up by the configuration
     // alone.
-    return snapshot.age >= max_hold ? Verdict{Fate::end, too_old(snapshot, max_hold)}
+    return snapshot.age >= max_hold ? Verdict{end, too_old(snapshot, max_hold)}
                                     : Verdict{Fate::leave, "an interrupted run goes on from it"};
   }
   if (snapshot.recorded.empty()) {
     return {Fate::end, "the run that made it was killed before it was recorded"};
   }
   if (snapshot.recorded == k_attached) {
-    return {Fate::end, "the run that made it is dead"};
+    return {end, "the run that made it is dead"};
   }
   if (snapshot.age >= older_than) {
-    return {Fate::end, "it was handed out " + text_of(snapshot.age) + " ago"};
+    return {end, "it was handed out " + text_of(snapshot.age) + " ago"};
   }
   return {Fate::leave, "it was handed out " + text_of(snapshot.age) + " ago and may be in use"};
 }

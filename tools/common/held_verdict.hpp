@@ -7,6 +7,9 @@
 //                 is dead when we have it
 //   created       whoever was given the document     leaves it (busy)      ends it once older than
 //                                                                          the bound
+//   … and named   a loop that was killed between     ends it as committed  the same, once older
+//   by a          commit and finish
+//   checkpoint
 //   any of them, named by an in-progress mark        resumes it until snapshot_max_hold, then ends
 //   it
 #pragma once
@@ -39,7 +42,9 @@ struct LeftSnapshot {
   std::string unusable;
 };
 
-enum class Fate { resume, end, leave };
+/// `finish` ends what was committed: what the checkpoint counts from stays, whatever that takes on
+/// the platform.
+enum class Fate { resume, end, finish, leave };
 
 struct Verdict {
   Fate fate = Fate::leave;

@@ -69,13 +69,13 @@ class StaleSweep {
     const auto max_hold = m_session.config().sync.snapshot_max_hold;
     const Verdict verdict = judge_stale(left_snapshot(m_session.state(), record), max_hold,
                                         m_request.older_than.value_or(max_hold));
-    if (verdict.fate != Fate::end) {
+    if (verdict.fate != Fate::end && verdict.fate != Fate::finish) {
       leave(record.snapshot_id, verdict.reason);
       return;
     }
     try {
       if (!m_request.dry_run) {
-        end(record);
+        end(record, verdict.fate == Fate::finish ? Outcome::committed : Outcome::failed);
       }
       m_result.push_back({m_vm_id, record.snapshot_id, StaleAction::deleted, verdict.reason});
     } catch (const Error& error) {
@@ -86,14 +86,14 @@ class StaleSweep {
     }
   }
 
-  void end(const SnapshotRecord& record) {
+  void end(const SnapshotRecord& record, Outcome outcome) {
     if (record.document.empty()) {
       m_platform.delete_snapshot(m_vm_id, record.snapshot_id);
       m_session.log().info("snapshot {} deleted: nobody recorded it", record.snapshot_id);
     } else {
       end_snapshot(
           parse_snapshot_document(record.document, "the record of snapshot " + record.snapshot_id),
-          Outcome::failed, m_session, m_platform);
+          outcome, m_session, m_platform);
     }
   }
 

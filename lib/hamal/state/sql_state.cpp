@@ -5,8 +5,10 @@
 #include <sys/file.h>
 
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <functional>
+#include <thread>
 
 #include "hamal/extent/validate.hpp"
 #include "hamal/state/schema.hpp"
@@ -43,6 +45,10 @@ Error sqlite_error(const soci::sqlite3_soci_error& error, const std::string& pat
     case SQLITE_FULL:
       return {ErrorKind::failed, "no space left for the state database", path,
               "free space there, then run again"};
+    case SQLITE_IOERR:  // SQLite says so too when there is no space for its journal or shared
+                        // memory
+      return {ErrorKind::failed, std::string("the state database cannot be used: ") + error.what(),
+              path, "see whether its file system has space left (df), or its disk fails"};
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
@@ -99,7 +105,7 @@ class SqlState final : public State {
     // Switching a new database to WAL ignores the busy timeout: the tools of a first pipe open it
     // at once.
     const UniqueFd opening = open_file(m_path + ".lock", O_RDWR | O_CREAT, 0600);
-    ::flock(opening.get(), LOCK_EX);
+    lock_opening(opening.get());
     guarded([&] {
       m_sql.open(soci::sqlite3, "db=\"" + m_path + "\" timeout=" + std::to_string(k_busy_seconds));
       // One flush per transaction instead of three; FULL flushes it before the commit returns.
@@ -379,6 +385,19 @@ class SqlState final : public State {
     m_sql << "DELETE FROM " + table +
                  " WHERE target = :t AND NOT (platform = :p AND vm_id = :v AND disk_id = :d)",
         soci::use(i.target), soci::use(i.platform), soci::use(i.vm_id), soci::use(i.disk_id);
+  }
+
+  void lock_opening(int fd) const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(k_busy_seconds);
+    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        throw Error(ErrorKind::failed,
+                    "another process has been opening the state database for long", m_path,
+                    "it was busy for " + std::to_string(k_busy_seconds) + " s; try again",
+                    Transience::transient);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
   }
 
   void guarded(const std::function<void()>& body) const {

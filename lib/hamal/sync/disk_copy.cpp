@@ -32,6 +32,7 @@ class OutageCopy {
     for (;;) {
       try {
         copy();
+        m_request.progress.phase(m_request.object, "flushing", 0);
         m_durable.flush(*m_target);
         return;
       } catch (const Error& error) {

@@ -109,11 +109,22 @@ TEST(StaleTest, a_mark_protects_until_max_hold_however_short_the_bound) {
   EXPECT_EQ(judge_stale(marked(k_created, 24h), k_day, 48h).fate, Fate::end);
 }
 
-TEST(StaleTest, never_ends_what_a_checkpoint_names) {
-  for (const char* recorded : {"", k_attached, k_created}) {
-    for (const bool mark : {false, true}) {
-      EXPECT_EQ(judge_stale({recorded, 900h, mark, true, ""}, k_day, 0s).fate, Fate::leave);
-    }
+// Rule 8: what a checkpoint counts from stays; only the view that nobody reads any more is ended.
+TEST(StaleTest, what_a_checkpoint_names_is_only_ever_finished) {
+  EXPECT_EQ(judge_stale({"", 900h, false, true, ""}, k_day, 0s).fate, Fate::leave);
+  EXPECT_EQ(judge_stale({k_attached, 0s, false, true, ""}, k_day, k_day).fate, Fate::finish);
+  EXPECT_EQ(judge_stale({k_created, 23h, false, true, ""}, k_day, k_day).fate, Fate::leave);
+  EXPECT_EQ(judge_stale({k_created, 25h, false, true, ""}, k_day, k_day).fate, Fate::finish);
+  EXPECT_EQ(judge_stale({k_created, 23h, true, true, ""}, k_day, 0s).fate, Fate::leave);
+  EXPECT_EQ(judge_stale({k_created, 25h, true, true, ""}, k_day, 0s).fate, Fate::finish);
+}
+
+TEST(NextRunTest, finishes_what_was_committed_and_not_ended) {
+  for (const char* recorded : {k_attached, k_created}) {
+    EXPECT_EQ(judge_for_next_run({recorded, 0s, false, true, ""}, Fresh::no, k_day).fate,
+              Fate::finish);
+    EXPECT_EQ(judge_for_next_run({recorded, 0s, true, true, ""}, Fresh::no, k_day).fate,
+              Fate::resume);
   }
 }
 
