@@ -18,6 +18,8 @@ using std::chrono::steady_clock;
 // Large enough that a request costs little beside its bytes, small enough that a few fit the core's
 // cache.
 constexpr std::uint32_t k_piece_bytes = 256U << 10;
+// Between two files the kernel copies, through no cache of ours: fewer calls are quicker.
+constexpr std::uint32_t k_kernel_piece_bytes = 1U << 20;
 // A zero operation may be huge; this bounds how long one cannot be interrupted.
 constexpr std::uint64_t k_zero_piece_bytes = 1ULL << 30;
 constexpr std::size_t k_max_slots = 64;
@@ -25,8 +27,10 @@ constexpr std::size_t k_min_slots = 4;
 constexpr std::chrono::milliseconds k_tick{100};
 
 std::uint32_t piece_bytes(const CopyRequest& request) {
+  const std::uint32_t wanted =
+      request.source.file_descriptor() >= 0 ? k_kernel_piece_bytes : k_piece_bytes;
   const std::uint32_t bound =
-      std::min({k_piece_bytes, request.source.max_request(), request.target.max_request()});
+      std::min({wanted, request.source.max_request(), request.target.max_request()});
   return std::max(std::bit_floor(bound), 4096U);
 }
 

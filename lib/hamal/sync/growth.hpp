@@ -15,7 +15,7 @@ class Growth {
       : m_wanted(start), m_most(most), m_since(now) {}
 
   /// How many there should be now. `bytes` is all that moved so far; `latency` the quickest answer
-  /// ever seen: below a millisecond or two, more requests at once only queue up elsewhere.
+  /// ever seen: below some milliseconds, more requests at once only queue up elsewhere.
   unsigned wanted(std::uint64_t bytes, std::chrono::nanoseconds latency, TimePoint now) {
     const auto elapsed = now - m_since;
     if (m_settled || elapsed < std::max<std::chrono::nanoseconds>(k_window, 4 * latency)) {
@@ -40,7 +40,7 @@ class Growth {
 
  private:
   static constexpr std::chrono::milliseconds k_window{100};
-  static constexpr std::chrono::milliseconds k_latency{2};
+  static constexpr std::chrono::milliseconds k_latency{4};
   static constexpr double k_gain = 1.1;
   static constexpr double k_loss = 0.9;
 
