@@ -37,13 +37,12 @@ CopyQueue::Next CopyQueue::next(CopyPiece& piece, TimePoint now, TimePoint& when
   if (m_retries.empty()) {
     return Next::end;
   }
-  const auto first = std::min_element(m_retries.begin(), m_retries.end(),
-                                      [](const Retry& a, const Retry& b) { return a.due < b.due; });
-  if (first->due > now) {
-    when = first->due;
+  const auto first = m_retries.begin();
+  if (first->first > now) {
+    when = first->first;
     return Next::later;
   }
-  piece = first->piece;
+  piece = first->second;
   m_retries.erase(first);
   ++m_retried;
   return Next::piece;
@@ -61,23 +60,33 @@ void CopyQueue::read_failed(const CopyPiece& piece, const std::exception_ptr& er
     if (!m_unreadable_reason) {
       m_unreadable_reason = error;
     }
-    if (++m_given_up > k_max_unreadable) {
-      throw Error(ErrorKind::failed,
-                  "more than " + std::to_string(k_max_unreadable) +
-                      " places of the source cannot be read; the first: " + describe(error),
-                  {}, "see to the source's storage first");
-    }
+    ++m_given_up;
+    require_some_readable(m_unreadable_reason);
     return;
+  }
+  if (piece.failures == 0) {
+    ++m_failed_pieces;
+    require_some_readable(error);
   }
   const Attempt& attempt = k_attempts[piece.failures];
   std::uint64_t covers_from = piece.covers_from;
   for (std::uint64_t at = piece.extent.offset; at < piece.extent.end();) {
     const std::uint64_t boundary = at - at % attempt.part + attempt.part;
     const std::uint64_t end = std::min(boundary, piece.extent.end());
-    m_retries.push_back({now + attempt.pauses * m_retry_pause,
-                         {{at, end - at, piece.extent.kind}, covers_from, piece.failures + 1}});
+    m_retries.emplace(
+        now + attempt.pauses * m_retry_pause,
+        CopyPiece{{at, end - at, piece.extent.kind}, covers_from, piece.failures + 1});
     covers_from = end;
     at = end;
+  }
+}
+
+void CopyQueue::require_some_readable(const std::exception_ptr& error) const {
+  if (std::max(m_failed_pieces, m_given_up) > k_max_unreadable) {
+    throw Error(ErrorKind::failed,
+                "more than " + std::to_string(k_max_unreadable) +
+                    " places of the source cannot be read: " + describe(error),
+                {}, "see to the source's storage first");
   }
 }
 

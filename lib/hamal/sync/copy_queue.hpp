@@ -7,8 +7,8 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <vector>
 
@@ -51,22 +51,20 @@ class CopyQueue {
   std::exception_ptr unreadable_reason() const;
 
  private:
-  struct Retry {
-    TimePoint due;
-    CopyPiece piece;
-  };
+  void require_some_readable(const std::exception_ptr& error) const;
 
   WorkQueue m_plan;
   FinishedRanges& m_finished;
   std::chrono::milliseconds m_retry_pause;
   mutable std::mutex m_mutex;
   std::uint64_t m_dealt_end = 0;
-  bool m_dealt = false;  // the plan is dealt out
-  std::deque<Retry> m_retries;
+  bool m_dealt = false;                           // the plan is dealt out
+  std::multimap<TimePoint, CopyPiece> m_retries;  // by when they are due
   FinishedRanges m_unreadable;
   std::exception_ptr m_unreadable_reason;
   std::uint64_t m_retried = 0;
-  std::size_t m_given_up = 0;
+  std::size_t m_failed_pieces = 0;  // whole ones
+  std::size_t m_given_up = 0;       // parts
 };
 
 }  // namespace hamal

@@ -128,6 +128,21 @@ TEST_P(CopyTest, OneBadSectorCostsItsOwnBlockAndNoOther) {
   EXPECT_EQ(m_finished.ranges(), finished);
 }
 
+// 8192 pieces, none of which can be read: there is no point in splitting them all.
+TEST_P(CopyTest, ASourceThatFailsEverywhereIsGivenUpSoon) {
+  constexpr std::size_t k_pieces = 8192;
+  MemoryDisk from(k_pieces * 8192, GetParam().source);
+  MemoryDisk to(k_pieces * 8192, GetParam().target);
+  from.all_bad = true;
+  std::vector<Extent> plan;
+  for (std::uint64_t at = 0; at < k_pieces; ++at) {
+    plan.push_back({at * 8192, 4096, ExtentKind::data});
+  }
+  EXPECT_THROW(copy(from, to, vector_source(plan), Blank::no), Error);
+  EXPECT_LT(from.reads, 2 * k_pieces);
+  EXPECT_TRUE(m_finished.ranges().empty());
+}
+
 TEST_P(CopyTest, ATransientReadErrorIsTheConnectionsAndThrown) {
   MemoryDisk from(4U << 20, GetParam().source);
   MemoryDisk to(4U << 20, GetParam().target);

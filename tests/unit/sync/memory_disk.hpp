@@ -27,6 +27,7 @@ struct MemoryDisk {
   Completion completion;
   /// A request that touches this offset fails; none when larger than the disk.
   std::size_t bad_offset = ~std::size_t{0};
+  bool all_bad = false;
   Transience bad = Transience::permanent;
   std::atomic<std::uint64_t> reads{0};
   std::atomic<std::uint64_t> writes{0};
@@ -42,7 +43,7 @@ struct MemoryDisk {
     }
   }
   bool is_bad(std::size_t offset, std::size_t length) const {
-    return bad_offset >= offset && bad_offset < offset + length;
+    return all_bad || (bad_offset >= offset && bad_offset < offset + length);
   }
 };
 
