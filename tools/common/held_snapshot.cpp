@@ -208,8 +208,10 @@ std::optional<SnapshotDocument> resume_held(const SnapshotWish& wish, Session& s
       session.log().info("resuming from held snapshot {}: interrupted at {}", record.snapshot_id,
                          marks.front().started);
       // Whom it is held for now decides who may call it a leftover.
-      record.state = to_string(wish.holder);
-      session.state().put_snapshot(record);
+      if (wish.give_up == GiveUp::yes) {
+        record.state = to_string(wish.holder);
+        session.state().put_snapshot(record);
+      }
       found = std::move(reduced);
     }
   }

@@ -6,9 +6,19 @@
 #include <string>
 
 #include "hamal/block/io_queue.hpp"
+#include "hamal/util/cancel.hpp"
 #include "hamal/util/error.hpp"
 
 namespace hamal {
+
+/// How long a flush may take. One that is given up has failed.
+struct FlushBounds {
+  std::chrono::milliseconds timeout{0};  ///< then it is a permanent error; 0: no bound
+  /// A server that does not answer for so long has gone away (transient); 0: no bound. Not for
+  /// files: the kernel cannot be asked to give up.
+  std::chrono::milliseconds outage{0};
+  const CancelToken* cancel = nullptr;  ///< asked while a server is waited for
+};
 
 /// Thread-safe but for destruction. Errors: hamal::Error naming the URI.
 class BlockWriter {
@@ -21,9 +31,8 @@ class BlockWriter {
   virtual std::uint32_t max_request() const noexcept = 0;
   /// Everything whose completion was seen before the call is durable after it; covers all queues. A
   /// failed flush says nothing about any of it: the caller must write it all again (design rule 1).
-  /// One that takes longer than `timeout` (0: no bound) has failed.
-  virtual void flush(std::chrono::milliseconds timeout) = 0;
-  void flush() { flush(std::chrono::milliseconds(0)); }
+  virtual void flush(const FlushBounds& bounds) = 0;
+  void flush() { flush(FlushBounds{}); }
   /// Starts writing out what has been written in the range, without waiting; a hint that makes
   /// flush() short.
   virtual void start_writeback(std::uint64_t offset, std::uint64_t length) {

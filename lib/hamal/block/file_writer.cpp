@@ -224,7 +224,7 @@ void FileWriter::write_zeros(std::uint64_t offset, std::uint64_t length) const {
   }
 }
 
-void FileWriter::flush(std::chrono::milliseconds timeout) {
+void FileWriter::flush(const FlushBounds& bounds) {
   if (m_flush_failed) {
     throw Error(ErrorKind::failed, "an earlier flush failed", m_uri,
                 "what was written since the last good flush must be written again");
@@ -233,12 +233,13 @@ void FileWriter::flush(std::chrono::milliseconds timeout) {
   const auto flush_it = [metadata](int fd) {
     return (metadata ? ::fsync(fd) : ::fdatasync(fd)) == 0 ? 0 : errno;
   };
-  const std::optional<int> error =
-      timeout.count() == 0 ? flush_it(m_fd.get()) : within(timeout, m_fd.get(), m_uri, flush_it);
+  const std::optional<int> error = bounds.timeout.count() == 0
+                                       ? flush_it(m_fd.get())
+                                       : within(bounds.timeout, m_fd.get(), m_uri, flush_it);
   if (error != 0) {
     m_flush_failed = true;
     if (!error) {
-      throw flush_too_slow(m_uri, timeout);
+      throw flush_too_slow(m_uri, bounds.timeout);
     }
     throw system_error("cannot flush", m_uri, *error);
   }

@@ -24,7 +24,7 @@ class FileWriter final : public BlockWriter {
   unsigned max_queues() const noexcept override;
   std::uint32_t max_request() const noexcept override;
   using BlockWriter::flush;
-  void flush(std::chrono::milliseconds timeout) override;
+  void flush(const FlushBounds& bounds) override;
   void start_writeback(std::uint64_t offset, std::uint64_t length) override;
 
   int fd() const noexcept { return m_fd.get(); }

@@ -23,6 +23,33 @@ constexpr std::uint64_t k_max_zero = 1ULL << 30;
 /// In .bss: costs no file and no pages until it is used.
 constexpr std::array<std::byte, 1U << 20> k_zeros{};
 
+// Looks up now and then: a server that hangs must not make us deaf.
+void await_flush(NbdConnection& connection, IoQueue& queue, AwaitedIo& done,
+                 const FlushBounds& bounds) {
+  constexpr std::chrono::milliseconds k_look_up{100};
+  const auto since = std::chrono::steady_clock::now();
+  const auto over = [since](std::chrono::milliseconds bound) {
+    return bound.count() > 0 && std::chrono::steady_clock::now() - since > bound;
+  };
+  try {
+    while (!done.wait(queue, k_look_up)) {
+      if (bounds.cancel != nullptr) {
+        bounds.cancel->check();
+      }
+      if (over(bounds.timeout)) {
+        throw flush_too_slow(connection.uri(), bounds.timeout);
+      }
+      if (over(bounds.outage)) {
+        throw Error(ErrorKind::failed, "the NBD server does not answer a flush", connection.uri(),
+                    "see whether it or its storage hangs", Transience::transient);
+      }
+    }
+  } catch (...) {
+    connection.cut();  // nothing is left under way that would still be waited for
+    throw;
+  }
+}
+
 /// Zeros a long range piece by piece.
 class ZeroRun final : public IoCompletion {
  public:
@@ -224,7 +251,7 @@ std::unique_ptr<BlockReader> NbdWriter::open_reader() {
   return std::make_unique<NbdReader>(m_connection);
 }
 
-void NbdWriter::flush(std::chrono::milliseconds timeout) {
+void NbdWriter::flush(const FlushBounds& bounds) {
   if (m_flush_failed) {
     throw Error(ErrorKind::failed, "an earlier flush failed", uri(),
                 "what was written since the last good flush must be written again");
@@ -234,12 +261,7 @@ void NbdWriter::flush(std::chrono::milliseconds timeout) {
     NbdChannelQueue queue(channel);
     AwaitedIo done;
     channel.flush(done);
-    if (timeout.count() == 0) {
-      done.wait(queue);
-    } else if (!done.wait(queue, timeout)) {
-      m_connection->cut();
-      throw flush_too_slow(uri(), timeout);
-    }
+    await_flush(*m_connection, queue, done, bounds);
   } catch (...) {
     m_flush_failed = true;  // the server may have dropped what it could not write
     throw;

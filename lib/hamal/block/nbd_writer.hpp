@@ -33,7 +33,7 @@ class NbdWriter final : public BlockWriter {
   unsigned max_queues() const noexcept override;
   std::uint32_t max_request() const noexcept override;
   using BlockWriter::flush;
-  void flush(std::chrono::milliseconds timeout) override;
+  void flush(const FlushBounds& bounds) override;
   /// Reads what is written, over a connection of its own only where the server promises that
   /// several are consistent. May outlive the writer.
   std::unique_ptr<BlockReader> open_reader();

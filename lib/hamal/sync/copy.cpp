@@ -4,6 +4,7 @@
 #include <bit>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "hamal/sync/copy_worker.hpp"
@@ -44,15 +45,17 @@ class Crew {
         m_piece(piece_bytes(request)),
         m_queue(request.plan, m_piece, k_zero_piece_bytes, request.finished,
                 request.pace.retry_pause),
-        m_shared{request, m_queue, m_times, m_stop, m_wanted, m_moved, slots(), m_piece} {}
+        m_shared{request,     m_queue,    m_times, m_stop,  m_wanted,
+                 m_under_way, m_answered, m_moved, slots(), m_piece} {}
 
   void run() {
     const unsigned start = std::clamp(m_request.pace.readers, 1U, m_most);
-    hire(start);
     Growth growth(start, m_most, steady_clock::now());
+    hire(start);
     while (!all_gone()) {
       try {
         m_request.tick();
+        require_answers();
         tell();
         hire(growth.wanted(m_moved.load(), m_times.latency(), steady_clock::now()));
       } catch (...) {
@@ -63,6 +66,11 @@ class Crew {
     note_stats();
     if (m_first_error) {
       std::rethrow_exception(m_first_error);
+    }
+    // Whoever might have forgotten a piece: nobody commits a copy with a hole.
+    if (m_queue.has_retries() || m_under_way.load() != 0) {
+      throw Error(ErrorKind::failed, "the copy ended before all of the plan was tried",
+                  m_request.object, "run again", Transience::transient);
     }
   }
 
@@ -81,20 +89,52 @@ class Crew {
                                    k_max_slots);
   }
 
-  // Workers above the number retire by themselves.
+  // Workers above the number retire by themselves. A thread that cannot be had is as a connection
+  // that cannot: those there are go on.
   void hire(unsigned wanted) {
     if (m_stop.load()) {
       return;
     }
     m_wanted.store(wanted);
-    while (m_threads.size() < wanted) {
+    while (m_threads.size() < std::min(wanted, m_most)) {
       const auto number = static_cast<unsigned>(m_threads.size());
       {
         const std::lock_guard lock(m_mutex);
         ++m_working;
-        m_stats.workers = std::max(m_stats.workers, number + 1);
       }
-      m_threads.emplace_back([this, number] { work(number); });
+      try {
+        m_threads.emplace_back([this, number] { work(number); });
+      } catch (const std::system_error& error) {
+        const std::lock_guard lock(m_mutex);
+        --m_working;
+        m_most = number;
+        m_stats.refused = error.what();
+        if (number == 0) {
+          throw Error(ErrorKind::failed, std::string("cannot start a thread: ") + error.what(),
+                      m_request.object, "raise the limit of processes (ulimit -u, TasksMax)",
+                      Transience::transient);
+        }
+        return;
+      }
+      const std::lock_guard lock(m_mutex);
+      m_stats.workers = std::max(m_stats.workers, number + 1);
+    }
+  }
+
+  // A peer that says nothing at all, not even that it is gone.
+  void require_answers() {
+    const std::uint64_t answered = m_answered.load();
+    const auto now = steady_clock::now();
+    if (answered != m_last_answered || m_under_way.load() == 0) {
+      m_last_answered = answered;
+      m_answered_at = now;
+    } else if (m_request.pace.stall_max.count() > 0 &&
+               now - m_answered_at > m_request.pace.stall_max) {
+      throw Error(ErrorKind::failed,
+                  "neither source nor target has answered for " +
+                      std::to_string(m_request.pace.stall_max.count() / 1000) + " s",
+                  m_request.object, "see whether the storage or the network hangs",
+                  Transience::transient);
     }
   }
 
@@ -172,6 +212,10 @@ class Crew {
   std::uint64_t m_told = 0;
   std::atomic<bool> m_stop{false};
   std::atomic<unsigned> m_wanted{0};
+  std::atomic<std::uint64_t> m_under_way{0};
+  std::atomic<std::uint64_t> m_answered{0};
+  std::uint64_t m_last_answered = 0;
+  steady_clock::time_point m_answered_at = steady_clock::now();
   std::atomic<std::uint64_t> m_moved{0};
   CopyShared m_shared;
   std::mutex m_mutex;  // of the statistics, m_working and m_first_error

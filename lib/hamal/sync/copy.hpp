@@ -33,11 +33,12 @@ struct CopyLoad {
 /// How hard a copy may work.
 struct CopyPace {
   unsigned readers = 2;  ///< workers to start with, each with a queue to the source and the target
-  unsigned max_readers = 2;                    ///< the ceiling that latency may raise them to
-  std::uint64_t memory = 64U << 20;            ///< bytes of buffers for all workers of this disk
-  RateLimit* limit = nullptr;                  ///< shared by the disks of a run; null: none
-  std::chrono::milliseconds release{0};        ///< how long a worker yields after each MiB
-  CopyLoad* load = nullptr;                    ///< shared by the disks of a run; null: nobody asks
+  unsigned max_readers = 2;                ///< the ceiling that latency may raise them to
+  std::uint64_t memory = 64U << 20;        ///< bytes of buffers for all workers of this disk
+  RateLimit* limit = nullptr;              ///< shared by the disks of a run; null: none
+  std::chrono::milliseconds release{0};    ///< how long a worker yields after each MiB
+  CopyLoad* load = nullptr;                ///< shared by the disks of a run; null: nobody asks
+  std::chrono::milliseconds stall_max{0};  ///< how long all requests may go unanswered; 0: forever
   std::chrono::milliseconds retry_pause{100};  ///< before what could not be read is tried again
 };
 

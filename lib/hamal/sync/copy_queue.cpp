@@ -90,6 +90,16 @@ void CopyQueue::require_some_readable(const std::exception_ptr& error) const {
   }
 }
 
+bool CopyQueue::dealt() const {
+  const std::lock_guard lock(m_mutex);
+  return m_dealt;
+}
+
+bool CopyQueue::has_retries() const {
+  const std::lock_guard lock(m_mutex);
+  return !m_retries.empty();
+}
+
 std::uint64_t CopyQueue::retried() const {
   const std::lock_guard lock(m_mutex);
   return m_retried;

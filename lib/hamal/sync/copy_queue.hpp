@@ -43,6 +43,11 @@ class CopyQueue {
   /// ranges that looking for more is of no use.
   void read_failed(const CopyPiece& piece, const std::exception_ptr& error, TimePoint now);
 
+  /// Whether the plan is dealt out: from then on only what failed comes back, and whoever has
+  /// requests under way must stay for it.
+  bool dealt() const;
+  /// Whether something waits to be tried again.
+  bool has_retries() const;
   /// Reads that were tried again.
   std::uint64_t retried() const;
   /// What was given up, sorted and merged.

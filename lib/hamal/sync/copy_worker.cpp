@@ -60,6 +60,7 @@ class CopyWorker::Slot final : public IoCompletion {
     m_done = true;
     m_outstanding = 1;  // held until all parts are submitted
     m_since = steady_clock::now();
+    m_worker.m_shared.under_way.fetch_add(1, std::memory_order_relaxed);
     ++(reading ? m_worker.m_reading : m_worker.m_writing);
   }
 
@@ -140,7 +141,7 @@ CopyWorker::Take CopyWorker::take_piece() {
   if (m_shared.stop.load(std::memory_order_relaxed) || m_shared.request.cancel.requested()) {
     return Take::pause;
   }
-  if (m_number >= m_shared.wanted.load(std::memory_order_relaxed)) {
+  if (m_number >= m_shared.wanted.load(std::memory_order_relaxed) && !m_shared.work.dealt()) {
     return Take::end;
   }
   const SteadyTime now = steady_clock::now();
@@ -207,6 +208,7 @@ bool CopyWorker::copy_in_kernel(Slot& slot) {
   if (!copied) {
     m_source_file = -1;
     --m_writing;
+    m_shared.under_way.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
   add_target(since);
@@ -270,6 +272,8 @@ void CopyWorker::read_failed(Slot& slot, const std::exception_ptr& error) {
 
 void CopyWorker::release(Slot& slot) {
   m_free.push_back(&slot);
+  m_shared.answered.fetch_add(1, std::memory_order_relaxed);
+  m_shared.under_way.fetch_sub(1, std::memory_order_relaxed);
   if (!slot.m_done) {
     return;
   }

@@ -35,6 +35,10 @@ struct CopyShared {
   std::atomic<bool>& stop;
   /// Workers with this number or a higher one retire.
   std::atomic<unsigned>& wanted;
+  /// Pieces that are read or written now, and those that were, well or not: what a stall is seen
+  /// by.
+  std::atomic<std::uint64_t>& under_way;
+  std::atomic<std::uint64_t>& answered;
   /// Bytes of data that have been copied.
   std::atomic<std::uint64_t>& moved;
   std::size_t slots;

@@ -108,8 +108,9 @@ class OutageCopy {
         m_source = m_request.open_source();
         m_request.log.info("{}: source and target are back", m_request.object);
         return;
-      } catch (const SnapshotGone&) {
-        throw;
+      } catch (const SnapshotGone& error) {
+        // It may only seem so while its server comes up.
+        give_up_after(std::min(k_restart_grace, m_request.outage_max), error);
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::failed) {
           throw;

@@ -20,15 +20,16 @@
 
 namespace hamal {
 
-/// What was read is no more: no outage that may end.
+/// What was read is no more: not an outage of hours, at most of the seconds in which a server
+/// starts.
 class SnapshotGone final : public Error {
  public:
   explicit SnapshotGone(const Error& error) : Error(error) {}
 };
 
 struct DiskCopyRequest {
-  /// Opens the source once more; throws unless it is the disk it was, SnapshotGone when it never
-  /// will be again.
+  /// Opens the source once more; throws unless it is the disk it was, SnapshotGone when its server
+  /// answers and says that it is not.
   std::function<std::unique_ptr<BlockReader>()> open_source;
   /// Opens the target once more, after the one before was closed; throws unless it is the same.
   std::function<BlockWriter&()> reopen_target;

@@ -78,7 +78,10 @@ void DiskSync::decide() {
 }
 
 void DiskSync::choose_continuation() {
-  const bool released = m_result.before && !m_result.before->released.empty();
+  // A full that began after the release is the one that follows it.
+  const bool released =
+      m_result.before && !m_result.before->released.empty() && m_mark &&
+      !(m_mark->mode == SyncMode::full && m_mark->started > m_result.before->released);
   if (!m_mark || released || m_options.incremental == Incremental::never ||
       m_options.interrupted == Interrupted::not_mended) {
     return;
@@ -101,6 +104,16 @@ void DiskSync::choose_continuation() {
 // afterwards.
 void DiskSync::require_own_target() {
   const std::lock_guard lock(m_state_mutex);
+  for (const auto& other : m_context.state.list_in_progress()) {
+    if (other.identity.target == m_result.target && other.identity != identity() &&
+        m_options.force == Force::no) {
+      throw Error(ErrorKind::wrong_target,
+                  "a run of the disk " + other.identity.platform + ":" + other.identity.vm_id +
+                      "/" + other.identity.disk_id +
+                      " was interrupted while it changed this target",
+                  m_endpoint.uri, "choose another target, or take it with --force");
+    }
+  }
   for (const auto& other : m_context.state.list_checkpoints()) {
     if (other.identity.target == m_result.target && other.identity != identity()) {
       const std::string what = "the target holds the disk " + other.identity.platform + ":" +
@@ -155,15 +168,18 @@ void DiskSync::open_target() {
   if (resized) {
     check_flag_early();
   }
-  m_target = hamal::open_target(
-      m_endpoint, m_planned.disk.size,
-      {m_options.resize, m_options.force, m_result.before.has_value() || m_mark.has_value()});
+  const bool whole = m_planned.disk.mode == SyncMode::full;
+  m_target = hamal::open_target(m_endpoint, m_planned.disk.size,
+                                {whole ? m_options.resize : Resize::refuse, m_options.force, whole,
+                                 m_result.before.has_value() || m_mark.has_value()});
   m_result.target_created = m_target->created();
   if (!m_target->overridden().empty()) {
     overridden(m_target->overridden());
   }
-  if (m_target->created()) {
+  if (m_target->created() || m_target->resized()) {
     m_continuation = Continuation::none;  // what it was to go on from is gone
+  }
+  if (m_target->created()) {
     m_result.flag.reason = "the target is new";
   } else if (!resized) {
     check_flag(*m_target->open_reader());
@@ -223,15 +239,44 @@ bool DiskSync::must_fill_gaps() const {
   return m_planned.disk.mode == SyncMode::full && !m_target->created() && !blank_then;
 }
 
+// A mark is believed only as far as the target bears it out: it may have been put back from a copy,
+// or be another disk by now.
+void DiskSync::check_finished(BlockReader& source) {
+  if (!m_result.resumed || m_result.resumed->finished.empty()) {
+    return;
+  }
+  const auto wrong = first_difference(source, *m_target->open_reader(), plan(),
+                                      m_result.resumed->finished, m_flag_key + object());
+  if (!wrong) {
+    return;
+  }
+  if (m_planned.disk.mode == SyncMode::incremental) {
+    throw Error(ErrorKind::wrong_target,
+                "the target is not what the interrupted run left: it differs at offset " +
+                    std::to_string(*wrong),
+                m_endpoint.uri,
+                "was it written by something else? copy all of it again with --incremental=never "
+                "--force (in a pipe with hamal-cbt-read --full)");
+  }
+  m_context.log.warning(
+      "{}: the target is not what the interrupted run left (offset {}): it is copied from the "
+      "beginning",
+      object(), *wrong);
+  m_result.resumed->finished.clear();
+  m_mark->target_created = false;  // what it holds elsewhere is not known either
+  record_finished({});
+}
+
 void DiskSync::copy(std::unique_ptr<BlockReader> source,
                     const std::function<std::unique_ptr<BlockReader>()>& reopen,
                     const CopyPace& pace) {
+  check_finished(*source);
   const std::uint64_t total = must_fill_gaps() ? m_planned.disk.size : m_spool->totals().bytes();
   const bool fill = must_fill_gaps();
   const auto begin = m_context.clock.steady();
   DurableProgress durable(
       m_result.resumed ? m_result.resumed->finished : std::vector<Extent>{},
-      {m_options.flush_period, m_options.flush_timeout},
+      {m_options.flush_period, flush_bounds()},
       [this](const std::vector<Extent>& finished) { record_finished(finished); },
       std::chrono::steady_clock::now());
   const DiskCopyRequest request{
@@ -305,20 +350,20 @@ void DiskSync::record_finished(const std::vector<Extent>& finished) {
 
 BlockWriter& DiskSync::reopen_target() {
   m_target.reset();  // its lock is ours
-  auto target =
-      hamal::open_target(m_endpoint, m_planned.disk.size, {Resize::refuse, m_options.force, true});
-  if (target->created()) {
-    throw Error(ErrorKind::wrong_target, "the target was removed while it was written",
-                m_endpoint.uri, "run again: it is copied in full");
-  }
+  auto target = hamal::open_target(m_endpoint, m_planned.disk.size,
+                                   {Resize::refuse, m_options.force, false, true});
   m_target = std::move(target);
   return m_target->writer();
+}
+
+FlushBounds DiskSync::flush_bounds() const {
+  return {m_options.flush_timeout, m_options.outage_max, &m_context.cancel};
 }
 
 void DiskSync::flush() {
   m_context.progress.phase(object(), "flushing", 0);
   const auto begin = m_context.clock.steady();
-  m_target->writer().flush(m_options.flush_timeout);
+  m_target->writer().flush(flush_bounds());
   m_result.flush_ms = since_ms(m_context.clock, begin);
   ++m_result.flushes;
 }

@@ -60,6 +60,8 @@ class DiskSync {
   void choose_continuation();
   void unite_with_recorded();
   void mark();
+  FlushBounds flush_bounds() const;
+  void check_finished(BlockReader& source);
   void record_finished(const std::vector<Extent>& finished);
   BlockWriter& reopen_target();
   void require_all_readable(DurableProgress& durable) const;

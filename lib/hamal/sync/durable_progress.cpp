@@ -26,7 +26,7 @@ void DurableProgress::tick(BlockWriter& target, TimePoint now) {
 void DurableProgress::flush(BlockWriter& target) {
   std::vector<Extent> written = m_written.ranges();
   const auto begin = std::chrono::steady_clock::now();
-  target.flush(m_periods.timeout);
+  target.flush(m_periods.bounds);
   ++m_flushes;
   m_flush_ms += static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                                std::chrono::steady_clock::now() - begin)

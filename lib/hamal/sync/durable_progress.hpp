@@ -23,7 +23,7 @@ class DurableProgress {
   using Record = std::function<void(const std::vector<Extent>&)>;
   struct Periods {
     std::chrono::milliseconds flush{3000};  ///< between two flushes
-    std::chrono::milliseconds timeout{0};   ///< of one flush; 0: none
+    FlushBounds bounds;                     ///< of one
   };
 
   /// `durable` is what an earlier run recorded. `record` makes a set survive the process.

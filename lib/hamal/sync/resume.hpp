@@ -10,7 +10,10 @@
 #pragma once
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
+#include "hamal/block/block_reader.hpp"
 #include "hamal/extent/spool.hpp"
 #include "hamal/state/state.hpp"
 #include "hamal/stream/stream_header.hpp"
@@ -29,6 +32,14 @@ std::optional<Spool> recorded_plan(const InProgress& mark);
 /// What the mark means for a planned disk of the snapshot `snapshot_id`.
 Continuation continuation(const InProgress& mark, const StreamDisk& disk,
                           const std::string& snapshot_id);
+
+/// Reads some blocks of what is said to be finished from both sides, chosen by `seed` over all of
+/// it: the offset of the first that differs. A few dozen small reads of each side, and one pass
+/// over the plan.
+std::optional<std::uint64_t> first_difference(BlockReader& source, BlockReader& target,
+                                              ExtentSourcePtr plan,
+                                              const std::vector<Extent>& finished,
+                                              const std::string& seed);
 
 /// Writes a plan of what is in either; what is only in `recorded` is data, whatever it was: what it
 /// is now, the source says.

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <mutex>
 #include <set>
+#include <system_error>
 #include <thread>
 
 #include "hamal/sync/apply_records.hpp"
@@ -131,6 +132,7 @@ class DiskCrew {
               &m_limit,
               m_options.release,
               &m_load,
+              m_options.outage_max,
               m_options.retry_pause};
     Growth growth(start, most, std::chrono::steady_clock::now());
     hire(start);
@@ -142,12 +144,12 @@ class DiskCrew {
 
  private:
   void hire(unsigned wanted) {
-    while (m_threads.size() < wanted && m_next < m_run.disks().size()) {
+    while (!m_refused && m_threads.size() < wanted && m_next < m_run.disks().size()) {
       {
         const std::lock_guard lock(m_mutex);
         ++m_working;
       }
-      m_threads.emplace_back([this] {
+      start([this] {
         for (std::size_t i = m_next++; i < m_run.disks().size(); i = m_next++) {
           sync(*m_run.disks()[i]);
         }
@@ -155,6 +157,23 @@ class DiskCrew {
         --m_working;
         m_gone.notify_one();
       });
+    }
+  }
+
+  // A thread that cannot be had leaves its disks to the others.
+  template <typename Work>
+  void start(Work work) {
+    try {
+      m_threads.emplace_back(work);
+    } catch (const std::system_error& error) {
+      if (m_threads.empty()) {
+        work();  // in this thread
+        return;
+      }
+      m_context.log.warning("{} disks at a time, not more: {}", m_threads.size(), error.what());
+      const std::lock_guard lock(m_mutex);
+      --m_working;
+      m_refused = true;
     }
   }
 
@@ -208,6 +227,7 @@ class DiskCrew {
   std::mutex m_mutex;  // of m_working
   std::condition_variable m_gone;
   unsigned m_working = 0;
+  bool m_refused = false;               // no more threads
   std::vector<std::jthread> m_threads;  // last: they use all the others
 };
 

@@ -24,10 +24,12 @@ class FileTarget final : public Target {
              FileWriter::Metadata metadata)
       : m_canonical(canonical_file(endpoint.path)),
         m_created(created),
+        m_resized(!created && metadata == FileWriter::Metadata::changed),
         m_writer(endpoint.uri, std::move(fd), size, metadata) {}
 
   const std::string& canonical() const noexcept override { return m_canonical; }
   bool created() const noexcept override { return m_created; }
+  bool resized() const noexcept override { return m_resized; }
   BlockWriter& writer() noexcept override { return m_writer; }
   std::unique_ptr<BlockReader> open_reader() override {
     // By descriptor: the same file even if its name has been given to another.
@@ -38,6 +40,7 @@ class FileTarget final : public Target {
  private:
   std::string m_canonical;
   bool m_created;
+  bool m_resized;
   FileWriter m_writer;
 };
 
@@ -109,8 +112,14 @@ std::unique_ptr<Target> open_file_target(const Endpoint& endpoint, std::uint64_t
   const fs::path path = resolve(endpoint.path);
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT) {
+    if (errno == ENOENT && options.create) {
       return create(endpoint, path, size);
+    }
+    if (errno == ENOENT) {
+      throw Error(
+          ErrorKind::base_mismatch,
+          "the target is gone and what was to be written is only a part of it", endpoint.uri,
+          "is its file system mounted? else: hamal-sync checkpoint forget, then a full copy");
     }
     throw system_error("cannot stat", endpoint.uri, errno);
   }

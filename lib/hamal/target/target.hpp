@@ -19,6 +19,8 @@ struct TargetOptions {
   /// Overrides the refusals that protect a device that looks used (rule 10), never those of one in
   /// use.
   Force force = Force::no;
+  /// Whether a file that is not there is made. A delta, or the rest of a copy, has no use for it.
+  bool create = true;
   /// A checkpoint of this target exists: a signature on the device is then expected.
   bool known = false;
 };
@@ -35,6 +37,8 @@ class Target {
   virtual bool created() const noexcept = 0;
   /// What Force::yes overrode, in the words of the refusal; empty when nothing stood in the way.
   virtual std::string overridden() const { return {}; }
+  /// True when this run changed its size: what it held is not what it was.
+  virtual bool resized() const noexcept { return false; }
   virtual BlockWriter& writer() noexcept = 0;
   /// Reads the same bytes back (after flush()); for comparing and for the disk flag.
   virtual std::unique_ptr<BlockReader> open_reader() = 0;

@@ -135,7 +135,7 @@ class MemoryWriter final : public BlockWriter {
   unsigned max_queues() const noexcept override { return 16; }
   std::uint32_t max_request() const noexcept override { return 32U << 20; }
   using BlockWriter::flush;
-  void flush(std::chrono::milliseconds) override { ++m_disk.flushes; }
+  void flush(const FlushBounds&) override { ++m_disk.flushes; }
   std::unique_ptr<WriteQueue> open_queue() override { return std::make_unique<Queue>(m_disk); }
 
  private:

@@ -259,6 +259,59 @@ TEST_F(SyncRunTest, Rule3ATargetThatIsGoneIsCopiedFromTheBeginning) {
   EXPECT_TRUE(target() == m_source.bytes);
 }
 
+// As large as it was, and not what the interrupted run left: what the mark says is finished is not
+// there. Break it by believing the mark: most of the target stays empty.
+TEST_F(SyncRunTest, Rule3AReplacedTargetIsCopiedFromTheBeginning) {
+  const auto stream = header(SyncMode::full, "", "g1");
+  interrupt(stream, {{0, k_size, ExtentKind::data}}, k_size - 1);
+  std::filesystem::remove(target_path());
+  {
+    std::ofstream other(target_path(), std::ios::binary);
+    other << std::string(k_size, '\x11');
+  }
+  const auto result = run(stream, {{0, k_size, ExtentKind::data}});
+  EXPECT_EQ(result.status(), ExitStatus::done);
+  EXPECT_TRUE(target() == m_source.bytes);
+}
+
+TEST_F(SyncRunTest, Rule3ATargetThatWasCutAndResizedIsCopiedFromTheBeginning) {
+  const auto stream = header(SyncMode::full, "", "g1");
+  interrupt(stream, {{0, k_size, ExtentKind::data}}, k_size - 1);
+  std::filesystem::resize_file(target_path(), k_size / 4);
+  SyncOptions options;
+  options.resize = Resize::allow;
+  const auto result = run(stream, {{0, k_size, ExtentKind::data}}, options);
+  EXPECT_EQ(result.status(), ExitStatus::done) << result.disks[0].error;
+  EXPECT_TRUE(target() == m_source.bytes);
+}
+
+// The rest of an incremental is right only onto what the interrupted run left.
+TEST_F(SyncRunTest, Rule3AReplacedTargetOfAnIncrementalIsRefused) {
+  full("g1");
+  std::fill_n(m_source.bytes.begin(), 65536, std::byte{0x44});
+  const auto stream = header(SyncMode::incremental, "g1", "g2");
+  interrupt(stream, {{0, 65536, ExtentKind::data}}, 32768);
+  {
+    std::ofstream other(target_path(), std::ios::binary);
+    other << std::string(k_size, '\x11');
+  }
+  const auto result = run(stream, {{0, 65536, ExtentKind::data}});
+  EXPECT_EQ(result.status(), ExitStatus::wrong_target);
+  EXPECT_EQ(checkpoint()->change_id, "g1");
+}
+
+TEST_F(SyncRunTest, AnIncrementalNeverResizesItsTarget) {
+  full("g1");
+  std::filesystem::resize_file(target_path(), k_size / 2);
+  SyncOptions options;
+  options.resize = Resize::allow;
+  EXPECT_EQ(run(header(SyncMode::incremental, "g1", "g2"), {{0, 4096, ExtentKind::data}}, options)
+                .status(),
+            ExitStatus::wrong_target);
+  EXPECT_EQ(std::filesystem::file_size(target_path()), k_size / 2);
+  EXPECT_EQ(checkpoint()->change_id, "g1");
+}
+
 // The target held something before the interrupted full: zeros must still reach the rest of it.
 TEST_F(SyncRunTest, Rule5AContinuedFullStillZeroesWhatTheSourceDoesNotHave) {
   {
