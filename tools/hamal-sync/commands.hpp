@@ -27,8 +27,9 @@ std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHea
 SyncOptions sync_options(const SyncRequest& request, const Config& config,
                          const std::string& platform_type);
 SyncContext sync_context(const SyncRequest& request, Session& session);
-/// Where plans are spooled; stale ones of killed runs are removed.
-std::filesystem::path plan_directory(Session& session);
+/// Where plans of this vm are spooled; those that killed runs left are removed. The caller holds
+/// the vm's lock.
+std::filesystem::path plan_directory(Session& session, const StreamHeader& header);
 /// Prints the result and returns its exit status.
 int report_result(const SyncResult& result, const Session& session);
 

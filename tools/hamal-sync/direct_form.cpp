@@ -37,7 +37,7 @@ SyncResult sync_document(const SyncRequest& request, Session& session, Platform&
   auto changes = read_changes(platform, document, find_disks(document, request.disks), choose);
   const StreamHeader header = stream_header(document, changes);
   const auto targets = choose_targets(request, header);
-  auto disks = collect_plans(changes, plan_directory(session), session.cancel());
+  auto disks = collect_plans(changes, plan_directory(session, header), session.cancel());
   session.progress().done(document.vm_name);
   return run_sync(header, disks, targets, source_of(platform, document),
                   sync_options(request, session.config(), document.platform_type),

@@ -106,8 +106,10 @@ SyncContext sync_context(const SyncRequest& request, Session& session) {
           request.wait};
 }
 
-std::filesystem::path plan_directory(Session& session) {
-  const auto directory = std::filesystem::path(session.config().defaults.hamal_lib_dir) / "plans";
+std::filesystem::path plan_directory(Session& session, const StreamHeader& header) {
+  const std::string vm = vm_lock_name(header.platform, header.vm_id);
+  const auto directory = std::filesystem::path(session.config().defaults.hamal_lib_dir) / "plans" /
+                         session.lock_path("vm", vm).stem();
   std::vector<std::filesystem::path> named;
   for (const auto& mark : session.state().list_in_progress()) {
     named.emplace_back(mark.plan_path);

@@ -53,7 +53,7 @@ int sync_extent_stream(const SyncRequest& request, Session& session, ExtentStrea
   const auto targets = choose_targets(request, header);
   const auto lock = lock_vm_of(header, request, session);
   session.progress().phase(header.vm_name, "planning", 0);
-  auto disks = collect_plans(stream, plan_directory(session), session.cancel());
+  auto disks = collect_plans(stream, plan_directory(session, header), session.cancel());
   session.progress().done(header.vm_name);
   HeaderSource source(header, session);
   const auto result = run_sync(header, disks, targets, source.source(),
@@ -69,7 +69,7 @@ int sync_data_stream(const SyncRequest& request, Session& session, DataStreamRea
   const auto targets = choose_targets(request, header);
   const auto lock = lock_vm_of(header, request, session);
   StreamRecord first;
-  auto disks = collect_plans(stream, plan_directory(session), session.cancel(), first);
+  auto disks = collect_plans(stream, plan_directory(session, header), session.cancel(), first);
   SyncOptions options = sync_options(request, session.config(), header.platform_type);
   options.interrupted = Interrupted::not_mended;  // the stream brings its own plan's bytes alone
   const auto result = run_data_stream(stream, std::move(first), disks, targets, options,

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <system_error>
 
@@ -110,19 +109,14 @@ std::uint64_t worthwhile_gap(const ExtentTotals& plan, std::uint64_t disk_size) 
 
 void remove_stale_plans(const std::filesystem::path& directory,
                         const std::vector<std::filesystem::path>& named) {
-  using std::filesystem::file_time_type;
   std::error_code error;  // tidying up never fails a run
-  // Of a run that goes on, disks that wait for their turn have plans without a mark: no run takes
-  // that long.
-  const auto old = file_time_type::clock::now() - std::chrono::hours(7 * 24);
   std::filesystem::directory_iterator entry(directory, error);
   for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
     const auto& path = entry->path();
-    const bool is_named = std::find(named.begin(), named.end(), path) != named.end();
-    const bool is_plan = path.filename().string().find(k_suffix) != std::string::npos;
-    std::error_code unknown;
-    if (!is_named && is_plan && std::filesystem::last_write_time(path, unknown) < old && !unknown) {
-      std::filesystem::remove(path, unknown);
+    if (std::find(named.begin(), named.end(), path) == named.end() &&
+        path.filename().string().find(k_suffix) != std::string::npos) {
+      std::error_code ignored;
+      std::filesystem::remove(path, ignored);
     }
   }
 }

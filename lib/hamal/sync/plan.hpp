@@ -62,8 +62,8 @@ std::vector<PlannedDisk> collect_plans(DataStreamReader& stream,
 /// changes nothing.
 std::uint64_t worthwhile_gap(const ExtentTotals& plan, std::uint64_t disk_size) noexcept;
 
-/// Removes spooled plans that no mark names (`named`) and that are older than a week: what
-/// killed runs left.
+/// Removes spooled plans that no mark names (`named`): what killed runs left. For whoever holds the
+/// vm's lock: the directory is the vm's own.
 void remove_stale_plans(const std::filesystem::path& directory,
                         const std::vector<std::filesystem::path>& named);
 

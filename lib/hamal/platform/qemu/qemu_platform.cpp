@@ -243,6 +243,7 @@ SnapshotDocument QemuPlatform::create_snapshot(const std::string& vm,
     check_vm(qmp, vm);
     const View view = look(qmp);
     check_free(view);
+    remove_leftover_scratch(m_settings.scratch, m_context.mark, m_context.log);
     check_scratch_space(m_settings.scratch, m_context.log);
     remove_unused_top_filters(qmp, view.graph, m_context.mark);
     request = {{m_context.mark, next_sequence(view.graph, m_context.mark), random_hex(4)},

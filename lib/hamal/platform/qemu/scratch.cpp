@@ -16,7 +16,40 @@ namespace hamal::qemu {
 namespace {
 
 constexpr std::string_view k_suffix = ".scratch";
-constexpr std::size_t k_max_disk_part = 64;
+constexpr std::size_t k_max_part = 64;
+
+std::string safe_part(const std::string& name) {
+  std::string part = name.substr(0, k_max_part);
+  std::replace_if(
+      part.begin(), part.end(),
+      [](char c) {
+        return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                 c == '.' || c == '-');
+      },
+      '_');
+  return part;
+}
+
+std::string suffix_of(const std::string& platform) {
+  return "@" + safe_part(platform) + std::string(k_suffix);
+}
+
+void remove_files(const std::string& directory, const std::string& prefix,
+                  const std::string& suffix, Logger& log) noexcept {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(prefix) && name.ends_with(suffix)) {
+      std::error_code failure;
+      if (!fs::remove(entry->path(), failure) && failure) {
+        log.warning("{}: the scratch file cannot be removed: {}", entry->path().string(),
+                    failure.message());
+      }
+    }
+  }
+}
 
 void create_file(QmpClient& qmp, const std::string& job, const std::string& path,
                  std::uint64_t size) {
@@ -54,22 +87,14 @@ void check_scratch_space(const ScratchSettings& settings, Logger& log) {
 }
 
 std::string scratch_file_name(const std::string& snapshot_id, std::size_t index,
-                              const std::string& disk) {
-  std::string part = disk.substr(0, k_max_disk_part);
-  std::replace_if(
-      part.begin(), part.end(),
-      [](char c) {
-        return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                 c == '.' || c == '-');
-      },
-      '_');
-  return fmt::format("{}-{}-{}{}", snapshot_id, index, part, k_suffix);
+                              const std::string& disk, const std::string& platform) {
+  return fmt::format("{}-{}-{}{}", snapshot_id, index, safe_part(disk), suffix_of(platform));
 }
 
 void add_scratch(QmpClient& qmp, const ScratchSettings& settings, const std::string& snapshot_id,
                  std::size_t index, const QemuDisk& disk) {
   const std::string path =
-      settings.directory + "/" + scratch_file_name(snapshot_id, index, disk.id);
+      settings.directory + "/" + scratch_file_name(snapshot_id, index, disk.id, settings.platform);
   const std::string job = fmt::format("{}-j{}", snapshot_id, index);
   const std::string node = node_name(snapshot_id, NodeKind::scratch, index);
   bool too_large = false;
@@ -98,19 +123,12 @@ void add_scratch(QmpClient& qmp, const ScratchSettings& settings, const std::str
 
 void remove_scratch_files(const std::string& directory, const std::string& snapshot_id,
                           Logger& log) noexcept {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (name.starts_with(snapshot_id + "-") && name.ends_with(k_suffix)) {
-      std::error_code failure;
-      if (!fs::remove(entry->path(), failure) && failure) {
-        log.warning("{}: the scratch file cannot be removed: {}", entry->path().string(),
-                    failure.message());
-      }
-    }
-  }
+  remove_files(directory, snapshot_id + "-", std::string(k_suffix), log);
+}
+
+void remove_leftover_scratch(const ScratchSettings& settings, const std::string& mark,
+                             Logger& log) noexcept {
+  remove_files(settings.directory, "hamal-" + mark + "-", suffix_of(settings.platform), log);
 }
 
 }  // namespace hamal::qemu

@@ -31,6 +31,7 @@ QemuSettings read_settings(const std::string& name, const NamedSection& section,
                            const SyncSection& sync) {
   QemuSettings settings;
   settings.platform = name;
+  settings.scratch.platform = name;
   settings.qmp.socket = require_path(section, "qmp");
   settings.nbd_socket = require_path(section, "nbd_socket");
   settings.vm_name = section.get("vm", name);
