@@ -40,7 +40,7 @@ void add(TimeShares& sum, const TimeShares& part) noexcept {
 
 CopyTimes::Nanoseconds CopyTimes::latency() const noexcept {
   const auto known = [](const std::atomic<std::int64_t>& quickest) {
-    const std::int64_t value = quickest.load(relaxed);
+    const std::int64_t value = quickest.load(k_relaxed);
     return value == k_never ? 0 : value;
   };
   return Nanoseconds(std::max(known(m_source_quickest), known(m_target_quickest)));
@@ -48,7 +48,7 @@ CopyTimes::Nanoseconds CopyTimes::latency() const noexcept {
 
 TimeShares CopyTimes::shares() const noexcept {
   const auto ms = [](const std::atomic<std::int64_t>& time) {
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(time.load(relaxed), 0)) / 1'000'000;
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(time.load(k_relaxed), 0)) / 1'000'000;
   };
   TimeShares shares{ms(m_source), ms(m_target), ms(m_throttle), 0};
   shares.cpu_ms = less(ms(m_worked), shares.source_ms + shares.target_ms + shares.throttle_ms);

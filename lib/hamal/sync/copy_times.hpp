@@ -24,11 +24,11 @@ void add(TimeShares& sum, const TimeShares& part) noexcept;
 class CopyTimes {
  public:
   using Nanoseconds = std::chrono::nanoseconds;
-  void source(Nanoseconds time) noexcept { m_source.fetch_add(time.count(), relaxed); }
-  void target(Nanoseconds time) noexcept { m_target.fetch_add(time.count(), relaxed); }
-  void throttle(Nanoseconds time) noexcept { m_throttle.fetch_add(time.count(), relaxed); }
+  void source(Nanoseconds time) noexcept { m_source.fetch_add(time.count(), k_relaxed); }
+  void target(Nanoseconds time) noexcept { m_target.fetch_add(time.count(), k_relaxed); }
+  void throttle(Nanoseconds time) noexcept { m_throttle.fetch_add(time.count(), k_relaxed); }
   /// Time that passed in a worker, whatever it did.
-  void worked(Nanoseconds time) noexcept { m_worked.fetch_add(time.count(), relaxed); }
+  void worked(Nanoseconds time) noexcept { m_worked.fetch_add(time.count(), k_relaxed); }
   /// A request was answered, so long after it was sent.
   void source_answered(Nanoseconds time) noexcept { note_quickest(m_source_quickest, time); }
   void target_answered(Nanoseconds time) noexcept { note_quickest(m_target_quickest, time); }
@@ -38,11 +38,11 @@ class CopyTimes {
   TimeShares shares() const noexcept;
 
  private:
-  static constexpr auto relaxed = std::memory_order_relaxed;
+  static constexpr auto k_relaxed = std::memory_order_relaxed;
   static constexpr std::int64_t k_never = INT64_MAX;
   static void note_quickest(std::atomic<std::int64_t>& quickest, Nanoseconds time) noexcept {
-    std::int64_t known = quickest.load(relaxed);
-    while (time.count() < known && !quickest.compare_exchange_weak(known, time.count(), relaxed)) {
+    std::int64_t known = quickest.load(k_relaxed);
+    while (time.count() < known && !quickest.compare_exchange_weak(known, time.count(), k_relaxed)) {
     }
   }
   std::atomic<std::int64_t> m_source{0};
