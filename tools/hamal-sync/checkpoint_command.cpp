@@ -6,6 +6,7 @@
 #include "common/output.hpp"
 #include "hamal-sync/commands.hpp"
 #include "hamal/state/checkpoint_json.hpp"
+#include "hamal/sync/restore_point.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/units.hpp"
 
@@ -32,17 +33,41 @@ std::vector<Checkpoint> require_checkpoints(const SyncRequest& request, State& s
   return found;
 }
 
-std::string json_lines(const std::vector<Checkpoint>& checkpoints) {
+std::vector<std::unique_ptr<FileLock>> lock_targets(const std::vector<Checkpoint>& checkpoints,
+                                                    const SyncRequest& request, Session& session) {
+  std::vector<std::unique_ptr<FileLock>> locks;
+  for (const auto& c : checkpoints) {
+    locks.push_back(std::make_unique<FileLock>(
+        session.lock_path("target", c.identity.target), "target " + c.target_uri,
+        LockHolder{session.run_id(), session.tool()}, request.wait, session.cancel()));
+  }
+  return locks;
+}
+
+std::string json_lines(const std::vector<Checkpoint>& checkpoints, State& state) {
   std::string text;
   for (const auto& c : checkpoints) {
-    text += to_json(c);
+    const auto mark = state.find_in_progress(c.identity);
+    text += mark ? to_json(c, *mark, can_roll_back(c, *mark, state.installation_id())) : to_json(c);
+  }
+  return text;
+}
+
+std::string restore_point_text(const Checkpoint& checkpoint, State& state) {
+  const auto mark = state.find_in_progress(checkpoint.identity);
+  if (!mark) {
+    return {};
+  }
+  std::string text = "no restore point: a run has been changing it since " + mark->started;
+  if (can_roll_back(checkpoint, *mark, state.installation_id())) {
+    text += "; roll back with hamal-sync rollback --target " + checkpoint.target_uri;
   }
   return text;
 }
 
 namespace {
 
-std::string list_text(const std::vector<Checkpoint>& all) {
+std::string list_text(const std::vector<Checkpoint>& all, State& state) {
   std::string text = fmt::format("{:<12} {:<16} {:<12} {:>5} {:>10} {:<24} {}\n", "PLATFORM", "VM",
                                  "DISK", "GEN", "SIZE", "COMMITTED", "TARGET");
   for (const auto& c : all) {
@@ -52,18 +77,23 @@ std::string list_text(const std::vector<Checkpoint>& all) {
     if (!c.released.empty()) {
       text.insert(text.size() - 1, " (released " + c.released + ")");
     }
+    if (const std::string status = restore_point_text(c, state); !status.empty()) {
+      text.insert(text.size() - 1, " (" + status + ")");
+    }
   }
   return text;
 }
 
-std::string show_text(const Checkpoint& c) {
+std::string show_text(const Checkpoint& c, State& state) {
+  const std::string status = restore_point_text(c, state);
   return fmt::format(
       "platform    {}\nvm          {} ({})\ndisk        {}\ntarget      {}\nidentity    {}\n"
-      "generation  {}\nsize        {} bytes\nchange id   {}\nsnapshot    {}\ncommitted   {}\n{}",
+      "generation  {}\nsize        {} bytes\nchange id   {}\nsnapshot    {}\ncommitted   {}\n{}{}",
       c.identity.platform, c.vm_name, c.identity.vm_id, c.identity.disk_id, c.target_uri,
       c.identity.target, c.generation, c.size, c.change_id.empty() ? "(none)" : c.change_id,
       c.snapshot_id, c.committed,
-      c.released.empty() ? "" : "released    " + c.released + " (the next run is a full)\n");
+      c.released.empty() ? "" : "released    " + c.released + " (the next run is a full)\n",
+      status.empty() ? "" : "status      " + status + "\n");
 }
 
 }  // namespace
@@ -72,24 +102,27 @@ int run_checkpoint_command(const SyncRequest& request, Session& session) {
   const bool json = session.options().format == ReportFormat::json;
   if (request.command == SyncCommand::list_checkpoints) {
     const auto all = matching_checkpoints(request, session.state());
-    write_stdout(json ? json_lines(all) : list_text(all), session.cancel());
+    write_stdout(json ? json_lines(all, session.state()) : list_text(all, session.state()),
+                 session.cancel());
     return 0;
   }
   const auto found = require_checkpoints(request, session.state());
   if (request.command == SyncCommand::show_checkpoints) {
     std::string text;
     for (const auto& c : found) {
-      text += show_text(c) + (&c == &found.back() ? "" : "\n");
+      text += show_text(c, session.state()) + (&c == &found.back() ? "" : "\n");
     }
-    write_stdout(json ? json_lines(found) : text, session.cancel());
+    write_stdout(json ? json_lines(found, session.state()) : text, session.cancel());
     return 0;
   }
+  const std::string forgotten = json_lines(found, session.state());
   for (const auto& c : found) {
     const auto lock =
         FileLock(session.lock_path("target", c.identity.target), "target " + c.target_uri,
                  {session.run_id(), session.tool()}, request.wait, session.cancel());
     if (!request.dry_run) {
       session.state().forget_checkpoint(c.identity);
+      drop_restore_point(c.identity.target, session.state().installation_id(), session.log());
       session.log().info("checkpoint of {}/{} on {} forgotten", c.vm_name, c.identity.disk_id,
                          c.target_uri);
     }
@@ -100,7 +133,7 @@ int run_checkpoint_command(const SyncRequest& request, Session& session) {
                         request.dry_run ? "would forget" : "forgot", c.generation, c.vm_name,
                         c.identity.disk_id, c.target_uri);
   }
-  write_stdout(json ? json_lines(found) : text, session.cancel());
+  write_stdout(json ? forgotten : text, session.cancel());
   return 0;
 }
 

@@ -13,12 +13,19 @@ int sync_from_source(const SyncRequest& request, Session& session, RunMetrics& m
 int compare_endpoints(const SyncRequest& request, Session& session);
 int run_checkpoint_command(const SyncRequest& request, Session& session);
 int run_release_command(const SyncRequest& request, Session& session);
+int run_rollback_command(const SyncRequest& request, Session& session);
 
 /// The checkpoints that --target and --vm leave.
 std::vector<Checkpoint> matching_checkpoints(const SyncRequest& request, State& state);
 /// The same, and an Error when there are none.
 std::vector<Checkpoint> require_checkpoints(const SyncRequest& request, State& state);
-std::string json_lines(const std::vector<Checkpoint>& checkpoints);
+/// The locks of their targets, in order. Throws Error(busy) after --wait.
+std::vector<std::unique_ptr<FileLock>> lock_targets(const std::vector<Checkpoint>& checkpoints,
+                                                    const SyncRequest& request, Session& session);
+/// With what a run that has not committed means for them.
+std::string json_lines(const std::vector<Checkpoint>& checkpoints, State& state);
+/// "no restore point: …" of a target that a run has been changing; empty when none has.
+std::string restore_point_text(const Checkpoint& checkpoint, State& state);
 
 /// The endpoint each disk is written to: its --map, else the pattern. Throws Error(usage) for a
 /// --map of no disk.

@@ -112,6 +112,14 @@ void add_release_command(CLI::App& app, SyncRequest& request) {
   release->add_option("--vm", request.vm, "All targets of this vm, by id or name")->type_name("VM");
 }
 
+void add_rollback_command(CLI::App& app, SyncRequest& request) {
+  auto* rollback = app.add_subcommand(
+      "rollback", "Put a target that a run has been changing back to its checkpoint");
+  rollback->callback([&request] { request.command = SyncCommand::roll_back; });
+  rollback->add_option("--vm", request.vm, "All targets of this vm, by id or name")
+      ->type_name("VM");
+}
+
 [[noreturn]] void refuse(const std::string& what, const std::string& hint) {
   throw Error(ErrorKind::usage, what, "", hint);
 }
@@ -127,6 +135,12 @@ void check(const SyncRequest& request) {
     if (request.command == SyncCommand::forget_checkpoints && request.target.empty() &&
         request.vm.empty()) {
       refuse("checkpoint forget needs --target or --vm", "see hamal-sync checkpoint list");
+    }
+    return;
+  }
+  if (request.command == SyncCommand::roll_back) {
+    if (request.target.empty() && request.vm.empty()) {
+      refuse("rollback needs --target or --vm", "see hamal-sync checkpoint list");
     }
     return;
   }
@@ -161,6 +175,7 @@ SyncRequest parse_sync_options(int argc, const char* const* argv) {
   add_sync_options(app, request);
   add_checkpoint_commands(app, request);
   add_release_command(app, request);
+  add_rollback_command(app, request);
   parse_command_line(app, request.common, argc, argv);
   check(request);
   return request;

@@ -15,7 +15,8 @@ enum class SyncCommand {
   list_checkpoints,
   show_checkpoints,
   forget_checkpoints,
-  release
+  release,
+  roll_back
 };
 
 struct SyncRequest {
@@ -35,7 +36,7 @@ struct SyncRequest {
   std::uint64_t bytes_per_second = 0;         ///< 0: no limit
   std::string metrics_file;                   ///< empty: none
   std::chrono::milliseconds wait{0};
-  std::string vm;  ///< checkpoint commands and release: filters
+  std::string vm;  ///< checkpoint commands, release and rollback: filters
 };
 
 /// Touches no file. Throws HelpRequested or Error(usage).

@@ -10,14 +10,15 @@ namespace hamal {
 namespace {
 
 // What happened to one target, and what follows from it.
-std::string release_text(const Checkpoint& c, bool dry_run, bool interrupted) {
+std::string release_text(const Checkpoint& c, bool dry_run, State& state) {
   std::string text = fmt::format("{} {}: {}/{} of generation {}, committed {}\n",
                                  dry_run ? "would release" : "released", c.target_uri, c.vm_name,
                                  c.identity.disk_id, c.generation, c.committed);
-  if (interrupted) {
+  if (const std::string status = restore_point_text(c, state); !status.empty()) {
     text +=
         "  NOT A RESTORE POINT: a run was interrupted while it changed this target; let one commit "
-        "first\n";
+        "first, or roll back where that is possible\n  " +
+        status + "\n";
   }
   return text + "  the next run onto it is a full copy and overwrites what is written there\n";
 }
@@ -27,12 +28,7 @@ std::string release_text(const Checkpoint& c, bool dry_run, bool interrupted) {
 int run_release_command(const SyncRequest& request, Session& session) {
   auto found = require_checkpoints(request, session.state());
   // All locks before the first change: a vm that is being synced is released whole or not at all.
-  std::vector<std::unique_ptr<FileLock>> locks;
-  for (const auto& c : found) {
-    locks.push_back(std::make_unique<FileLock>(
-        session.lock_path("target", c.identity.target), "target " + c.target_uri,
-        LockHolder{session.run_id(), session.tool()}, request.wait, session.cancel()));
-  }
+  const auto locks = lock_targets(found, request, session);
   const std::string now = rfc3339(system_clock().wall());
   std::string text;
   for (auto& c : found) {
@@ -46,11 +42,11 @@ int run_release_command(const SyncRequest& request, Session& session) {
       session.log().info("{}/{} on {} released at generation {}", c.vm_name, c.identity.disk_id,
                          c.target_uri, c.generation);
     }
-    text +=
-        release_text(c, request.dry_run, session.state().find_in_progress(c.identity).has_value());
+    text += release_text(c, request.dry_run, session.state());
   }
-  write_stdout(session.options().format == ReportFormat::json ? json_lines(found) : text,
-               session.cancel());
+  write_stdout(
+      session.options().format == ReportFormat::json ? json_lines(found, session.state()) : text,
+      session.cancel());
   return 0;
 }
 

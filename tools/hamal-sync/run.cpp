@@ -37,6 +37,8 @@ int run_hamal_sync(const SyncRequest& request, Session& session) {
       return run_checkpoint_command(request, session);
     case SyncCommand::release:
       return run_release_command(request, session);
+    case SyncCommand::roll_back:
+      return run_rollback_command(request, session);
   }
   return static_cast<int>(ExitStatus::failed);
 }

@@ -31,9 +31,7 @@ std::uint64_t number_field(const nlohmann::json& object, const char* key, const 
   return found->get<std::uint64_t>();
 }
 
-}  // namespace
-
-std::string to_json(const Checkpoint& checkpoint) {
+nlohmann::ordered_json object_of(const Checkpoint& checkpoint) {
   nlohmann::ordered_json object = {
       {"format", k_format},
       {"version", k_version},
@@ -52,7 +50,23 @@ std::string to_json(const Checkpoint& checkpoint) {
   if (!checkpoint.released.empty()) {
     object["released"] = checkpoint.released;
   }
+  return object;
+}
+
+std::string line_of(const nlohmann::ordered_json& object) {
   return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string to_json(const Checkpoint& checkpoint) {
+  return line_of(object_of(checkpoint));
+}
+
+std::string to_json(const Checkpoint& checkpoint, const InProgress& mark, bool can_roll_back) {
+  auto object = object_of(checkpoint);
+  object["in_progress"] = {{"started", mark.started}, {"can_roll_back", can_roll_back}};
+  return line_of(object);
 }
 
 Checkpoint parse_checkpoint(std::string_view json, const std::string& name) {

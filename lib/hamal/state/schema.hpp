@@ -27,9 +27,10 @@ inline constexpr const char* k_schema[] = {
 
 /// What each version added to the one before it: only columns with defaults, so that an older hamal
 /// still reads what it knows. The statements of version N are k_migrations[N - 2].
-inline constexpr const char* k_migrations[k_schema_version - 1][4] = {
+inline constexpr const char* k_migrations[k_schema_version - 1][5] = {
     {"ALTER TABLE in_progress ADD COLUMN target_created INTEGER NOT NULL DEFAULT 0",
      "ALTER TABLE in_progress ADD COLUMN finished TEXT NOT NULL DEFAULT ''",
+     "ALTER TABLE in_progress ADD COLUMN restore_path TEXT NOT NULL DEFAULT ''",
      "ALTER TABLE checkpoints ADD COLUMN disk_flag TEXT NOT NULL DEFAULT ''",
      "ALTER TABLE checkpoints ADD COLUMN released TEXT NOT NULL DEFAULT ''"},
 };

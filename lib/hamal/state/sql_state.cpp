@@ -28,7 +28,7 @@ constexpr const char* k_select_checkpoints =
     "committed, target_uri, disk_flag, released FROM checkpoints";
 constexpr const char* k_select_marks =
     "SELECT platform, vm_id, disk_id, target, mode, base_change_id, change_id, snapshot_id, "
-    "plan_path, started, target_created, finished FROM in_progress";
+    "plan_path, started, target_created, finished, restore_path FROM in_progress";
 
 Error sqlite_error(const soci::sqlite3_soci_error& error, const std::string& path) {
   const auto code = error.result() & 0xff;  // NOLINT: the primary code of an extended one
@@ -205,13 +205,15 @@ class SqlState final : public State {
       const std::string mode = to_string(m.mode);
       const int created = m.target_created ? 1 : 0;
       const std::string finished = text_of(m.finished);
-      m_sql << "INSERT INTO in_progress (platform, vm_id, disk_id, target, mode, base_change_id, "
-               "change_id, snapshot_id, plan_path, started, target_created, finished) VALUES "
-               "(:p, :v, :d, :t, :m, :b, :c, :s, :l, :w, :r, :f)",
+      m_sql
+          << "INSERT INTO in_progress (platform, vm_id, disk_id, target, mode, base_change_id, "
+             "change_id, snapshot_id, plan_path, started, target_created, finished, restore_path) "
+             "VALUES (:p, :v, :d, :t, :m, :b, :c, :s, :l, :w, :r, :f, :e)",
           soci::use(m.identity.platform), soci::use(m.identity.vm_id),
           soci::use(m.identity.disk_id), soci::use(m.identity.target), soci::use(mode),
           soci::use(m.base_change_id), soci::use(m.change_id), soci::use(m.snapshot_id),
-          soci::use(m.plan_path), soci::use(m.started), soci::use(created), soci::use(finished);
+          soci::use(m.plan_path), soci::use(m.started), soci::use(created), soci::use(finished),
+          soci::use(m.restore_path);
     });
   }
 
@@ -222,6 +224,12 @@ class SqlState final : public State {
       throw Error(ErrorKind::busy, "the in-progress mark of this target is gone", i.target,
                   "its checkpoint was forgotten while the run went on; run it again");
     }
+  }
+
+  bool clear_in_progress(const DiskIdentity& i) override {
+    bool found = false;
+    in_transaction([&] { found = erase("in_progress", i) > 0; });
+    return found;
   }
 
   bool release_target(const DiskIdentity& i, const std::string& when) override {
@@ -368,6 +376,7 @@ class SqlState final : public State {
     m.started = row.get<std::string>(9);
     m.target_created = row.get<int>(10) != 0;
     m.finished = extents_of(row.get<std::string>(11));
+    m.restore_path = row.get<std::string>(12);
     return m;
   }
 

@@ -50,6 +50,9 @@ struct InProgress {
   /// What of the plan is durably on the target: ranges of the disk, sorted and merged, each as an
   /// extent whose kind means nothing.
   std::vector<Extent> finished;
+  /// The clone of the target as its checkpoint describes it (target/restore_clone.hpp); empty:
+  /// there is none, and the target cannot be rolled back.
+  std::string restore_path;
 };
 
 struct SnapshotRecord {
@@ -89,6 +92,9 @@ class State {
   /// Error(busy) when there is no mark: somebody forgot it under the run.
   virtual void record_finished(const DiskIdentity& identity,
                                const std::vector<Extent>& finished) = 0;
+  /// The target is at its checkpoint again (rule 12): the mark goes, the checkpoint stays. False
+  /// when there is no mark.
+  virtual bool clear_in_progress(const DiskIdentity& identity) = 0;
   /// The target was given away (a replica is booted): the next run is a full. False when there is
   /// no checkpoint. A commit ends it.
   virtual bool release_target(const DiskIdentity& identity, const std::string& when) = 0;

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "hamal/extent/algebra.hpp"
+#include "hamal/sync/restore_point.hpp"
 
 namespace hamal {
 namespace {
@@ -58,6 +59,7 @@ void DiskSync::decide() {
     m_result.before = m_context.state.find_checkpoint(identity());
     m_mark = m_context.state.find_in_progress(identity());
     m_flag_key = m_context.state.disk_flag_key();
+    m_installation = m_context.state.installation_id();
   }
   require_own_target();
   choose_continuation();
@@ -167,6 +169,7 @@ void DiskSync::open_target() {
                        m_endpoint.kind != EndpointKind::nbd;
   if (resized) {
     check_flag_early();
+    keep_restore_point();
   }
   const bool whole = m_planned.disk.mode == SyncMode::full;
   m_target = hamal::open_target(m_endpoint, m_planned.disk.size,
@@ -198,10 +201,20 @@ void DiskSync::open_target() {
       m_spool.emplace(m_planned.plan.path());
       break;
   }
+  if (!resized) {
+    keep_restore_point();
+  }
   mark();
   if (m_mark && !m_mark->plan_path.empty()) {
     ::unlink(m_mark->plan_path.c_str());
   }
+}
+
+void DiskSync::keep_restore_point() {
+  m_restore_path =
+      hamal::keep_restore_point({m_result.target, object(), m_result.before, m_mark,
+                                 m_result.flag.verdict, m_target && m_target->created()},
+                                m_installation, m_context.log);
 }
 
 void DiskSync::unite_with_recorded() {
@@ -225,7 +238,8 @@ void DiskSync::mark() {
                                     plan.path().string(),
                                     rfc3339(m_context.clock.wall()),
                                     m_target->created(),
-                                    {}});
+                                    {},
+                                    m_restore_path});
   m_plan_path = plan.path();
   plan.keep();  // the mark names it
 }
@@ -392,6 +406,7 @@ void DiskSync::commit(const std::function<void(const StreamDisk&)>& verify) {
     const std::lock_guard lock(m_state_mutex);
     m_context.state.commit_checkpoint(checkpoint);
   }
+  drop_restore_point(m_result.target, m_installation, m_context.log);
   m_result.after = checkpoint;
   m_result.status = ExitStatus::done;
   ::unlink((m_plan_path.empty() ? m_mark->plan_path : m_plan_path.string()).c_str());

@@ -59,6 +59,8 @@ class DiskSync {
   /// What becomes of an interrupted run's plan.
   void choose_continuation();
   void unite_with_recorded();
+  /// Before the target changes, and before the mark (restore_point.hpp).
+  void keep_restore_point();
   void mark();
   FlushBounds flush_bounds() const;
   void check_finished(BlockReader& source);
@@ -83,9 +85,11 @@ class DiskSync {
   std::optional<Spool> m_recorded;   // its plan
   Continuation m_continuation = Continuation::none;
   std::string m_flag_key;
+  std::string m_installation;
   std::optional<Spool> m_spool;  // the plan of this run
   PlanFile m_united;
   std::filesystem::path m_plan_path;  // the plan that this run's mark names
+  std::string m_restore_path;         // what this run's mark says of it
   std::unique_ptr<Target> m_target;
   DiskResult m_result;
 };

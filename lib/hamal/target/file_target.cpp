@@ -62,17 +62,6 @@ fs::path resolve(const std::string& path) {
   return resolved;
 }
 
-/// Another program (QEMU locks the images it runs) holds a lock on bytes of the file.
-void refuse_locked(int fd, const std::string& uri) {
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  if (::fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {  // NOLINT: variadic
-    throw Error(ErrorKind::wrong_target, "the file is in use: another program has locked it", uri,
-                "a running machine may use it; shut it down or choose another target");
-  }
-}
-
 void set_size(int fd, std::uint64_t size, const std::string& uri) {
   if (::ftruncate(fd, static_cast<off_t>(size)) != 0) {
     throw system_error("cannot make it " + std::to_string(size) + " bytes long", uri, errno);
@@ -102,6 +91,16 @@ std::unique_ptr<Target> create(const Endpoint& endpoint, const fs::path& path, s
 }
 
 }  // namespace
+
+void refuse_locked(int fd, const std::string& uri) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (::fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {  // NOLINT: variadic
+    throw Error(ErrorKind::wrong_target, "the file is in use: another program has locked it", uri,
+                "a running machine may use it; shut it down or choose another target");
+  }
+}
 
 std::string canonical_file(const std::string& path) {
   return "file:" + resolve(path).string();

@@ -25,5 +25,8 @@ std::string device_signature(int fd, std::uint64_t size, const std::string& uri)
 
 /// An exclusive lock that lasts as long as the descriptor; Error(busy) when another run has it.
 void lock_target(int fd, const std::string& uri);
+/// Throws Error(wrong_target) when another program (QEMU does so with the images it runs) has
+/// locked bytes of the file.
+void refuse_locked(int fd, const std::string& uri);
 
 }  // namespace hamal

@@ -45,8 +45,16 @@ class StateTest : public testing::Test {
     return c;
   }
   static InProgress mark() {
-    return {
-        checkpoint().identity, SyncMode::incremental, "b", "c", "s", "/plans/1", "now", false, {}};
+    return {checkpoint().identity,
+            SyncMode::incremental,
+            "b",
+            "c",
+            "s",
+            "/plans/1",
+            "now",
+            false,
+            {},
+            "/srv/x.raw.hamal-restore"};
   }
 
   std::filesystem::path m_directory =
@@ -154,6 +162,17 @@ TEST_F(StateTest, AReleaseStaysUntilTheNextCommit) {
   EXPECT_EQ(found->disk_flag, "samples");
 }
 
+TEST_F(StateTest, AMarkThatIsClearedLeavesTheCheckpoint) {
+  const auto state = open();
+  state->commit_checkpoint(checkpoint());
+  state->mark_in_progress(mark());
+  EXPECT_EQ(open()->find_in_progress(mark().identity)->restore_path, "/srv/x.raw.hamal-restore");
+  EXPECT_TRUE(state->clear_in_progress(mark().identity));
+  EXPECT_FALSE(open()->find_in_progress(mark().identity));
+  EXPECT_EQ(open()->find_checkpoint(mark().identity)->generation, 1U);
+  EXPECT_FALSE(state->clear_in_progress(mark().identity));
+}
+
 TEST_F(StateTest, TheKeyOfDiskFlagsIsMadeOnceAndKept) {
   const std::string key = open()->disk_flag_key();
   EXPECT_EQ(key.size(), 64U);
@@ -174,6 +193,7 @@ TEST_F(StateTest, ADatabaseOfVersion1IsMigratedWithWhatItHolds) {
   EXPECT_EQ(state->find_checkpoint(identity)->disk_flag, "");
   EXPECT_EQ(state->find_in_progress(identity)->plan_path, "/plan");
   EXPECT_FALSE(state->find_in_progress(identity)->target_created);
+  EXPECT_EQ(state->find_in_progress(identity)->restore_path, "");
   state->record_finished(identity, {{0, 512, ExtentKind::data}});
   EXPECT_EQ(open()->find_in_progress(identity)->finished.size(), 1U);
 }
@@ -287,6 +307,18 @@ TEST(CheckpointJson, RoundTrip) {
   EXPECT_EQ(back.identity, c.identity);
   EXPECT_EQ(back.generation, 3U);
   EXPECT_EQ(back.size, c.size);
+}
+
+TEST(CheckpointJson, ATargetInProgressSaysSoAndIsReadAllTheSame) {
+  Checkpoint c;
+  c.generation = 3;
+  InProgress mark;
+  mark.started = "2026-11-22T21:24:35Z";
+  const std::string json = to_json(c, mark, true);
+  EXPECT_NE(json.find(R"("in_progress":{"started":"2026-11-22T21:24:35Z","can_roll_back":true})"),
+            std::string::npos)
+      << json;
+  EXPECT_EQ(parse_checkpoint(json, "t").generation, 3U);
 }
 
 TEST(CheckpointJson, ForeignTextIsRefusedWithItsFieldNamed) {

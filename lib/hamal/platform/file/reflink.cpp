@@ -2,13 +2,12 @@
 #include "hamal/platform/file/reflink.hpp"
 
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 
+#include "hamal/util/clone_file.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
 #include "hamal/util/random_id.hpp"
@@ -29,8 +28,7 @@ bool is_id(const std::string& id) {
 }
 
 Error cannot_reflink(const fs::path& image, int error) {
-  if (error == EOPNOTSUPP || error == EINVAL || error == EXDEV || error == ENOTTY ||
-      error == ENOSYS) {
+  if (means_no_clones(error)) {
     return {ErrorKind::failed,
             "cannot be frozen: its file system has no reflinks (XFS and btrfs have)",
             image.string(), "stop what writes to it and say --offline"};
@@ -74,8 +72,8 @@ void ReflinkStore::clone(const fs::path& image, const std::string& id) const {
   try {
     const fs::path copy = directory / image.filename();
     const UniqueFd to = open_file(copy, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    if (::ioctl(to.get(), FICLONE, from.get()) != 0) {  // NOLINT: ioctl is variadic
-      throw cannot_reflink(image, errno);
+    if (const int error = clone_file(from.get(), to.get()); error != 0) {
+      throw cannot_reflink(image, error);
     }
     if (::fsync(to.get()) != 0) {
       throw system_error("cannot flush", copy.string(), errno);

@@ -129,6 +129,16 @@ TEST(SyncOptionsTest, release) {
   EXPECT_THAT(usage({"release"}), HasSubstr("release needs --target or --vm"));
 }
 
+TEST(SyncOptionsTest, rollback) {
+  const SyncRequest one = parse({"rollback", "--target=file:/b", "--dry-run", "--wait=5"});
+  EXPECT_EQ(one.command, SyncCommand::roll_back);
+  EXPECT_EQ(one.target, "file:/b");
+  EXPECT_TRUE(one.dry_run);
+  EXPECT_EQ(one.wait, std::chrono::seconds(5));
+  EXPECT_EQ(parse({"rollback", "--vm", "web01"}).vm, "web01");
+  EXPECT_THAT(usage({"rollback"}), HasSubstr("rollback needs --target or --vm"));
+}
+
 TEST(SyncOptionsTest, forgetting_everything_must_be_said) {
   EXPECT_THAT(usage({"checkpoint", "forget"}), HasSubstr("needs --target or --vm"));
 }

@@ -1,0 +1,77 @@
+#include "hamal/sync/restore_point.hpp"
+
+#include <unistd.h>
+
+#include "hamal/target/restore_clone.hpp"
+#include "hamal/util/error.hpp"
+
+namespace hamal {
+
+std::string keep_restore_point(const RestoreQuestion& question, const std::string& installation,
+                               Logger& log) {
+  const RestoreClone clone(question.target, installation);
+  if (question.mark) {
+    // Half changed: only the clone of before is the checkpoint's.
+    return question.checkpoint && can_roll_back(*question.checkpoint, *question.mark, installation)
+               ? question.mark->restore_path
+               : std::string();
+  }
+  drop_restore_point(question.target, installation, log);  // what a killed run left
+  // Gone, given away, or written by somebody else: it is not what its checkpoint says.
+  if (!question.checkpoint || !question.checkpoint->released.empty() ||
+      question.flag == FlagVerdict::overridden || question.target_created || clone.path().empty()) {
+    return {};
+  }
+  const std::string missing = clone.make(question.checkpoint->generation);
+  if (!missing.empty()) {
+    log.info("{}: no restore point while it is changed: {}", question.object, missing);
+    return {};
+  }
+  log.info("{}: generation {} is kept in {} until the run has committed", question.object,
+           question.checkpoint->generation, clone.path().string());
+  return clone.path().string();
+}
+
+void drop_restore_point(const std::string& target, const std::string& installation, Logger& log) {
+  const RestoreClone clone(target, installation);
+  try {
+    clone.remove();  // what is not ours stays, and is nobody's concern here
+  } catch (const Error& error) {
+    log.warning("the clone of {} is left: {}", target, error.what());
+  }
+}
+
+bool can_roll_back(const Checkpoint& checkpoint, const InProgress& mark,
+                   const std::string& installation) {
+  const RestoreClone clone(checkpoint.identity.target, installation);
+  return !mark.restore_path.empty() && mark.restore_path == clone.path() &&
+         clone.holds(checkpoint.generation);
+}
+
+void require_restore_point(const Checkpoint& checkpoint, const InProgress& mark,
+                           const std::string& installation) {
+  if (!can_roll_back(checkpoint, mark, installation)) {
+    throw Error(ErrorKind::failed,
+                mark.restore_path.empty()
+                    ? "cannot be rolled back: no clone was made before the run of " + mark.started +
+                          " changed it"
+                    : "cannot be rolled back: its clone is gone: " + mark.restore_path,
+                checkpoint.target_uri, "sync it again: a run that commits makes it whole");
+  }
+}
+
+void roll_back(const Checkpoint& checkpoint, const InProgress& mark, State& state, Logger& log) {
+  const std::string installation = state.installation_id();
+  require_restore_point(checkpoint, mark, installation);
+  // Killed after the next step, a run that goes on would leave out what it takes for written.
+  state.record_finished(mark.identity, {});
+  const RestoreClone clone(checkpoint.identity.target, installation);
+  clone.put_back(checkpoint.target_uri);
+  state.clear_in_progress(mark.identity);
+  drop_restore_point(checkpoint.identity.target, installation, log);
+  if (!mark.plan_path.empty()) {
+    ::unlink(mark.plan_path.c_str());
+  }
+}
+
+}  // namespace hamal
