@@ -183,6 +183,7 @@ std::vector<FlagSample> take_flag_samples(BlockReader& target, const std::string
                                           const std::vector<std::uint64_t>& offsets) {
   const std::string start = subject(checkpoint, 's');
   std::vector<std::string> blocks;
+  blocks.reserve(offsets.size());
   for (const std::uint64_t offset : offsets) {
     blocks.emplace_back(block_length(offset, checkpoint.size), '\0');
   }
