@@ -42,7 +42,8 @@ class CopyTimes {
   static constexpr std::int64_t k_never = INT64_MAX;
   static void note_quickest(std::atomic<std::int64_t>& quickest, Nanoseconds time) noexcept {
     std::int64_t known = quickest.load(k_relaxed);
-    while (time.count() < known && !quickest.compare_exchange_weak(known, time.count(), k_relaxed)) {
+    while (time.count() < known &&
+           !quickest.compare_exchange_weak(known, time.count(), k_relaxed)) {
     }
   }
   std::atomic<std::int64_t> m_source{0};

@@ -169,8 +169,8 @@ TEST(QemuSettings, WrongValuesNameTheirPlace) {
 TEST(QemuScratch, FileNamesAreSafe) {
   EXPECT_EQ(scratch_file_name("hamal-0123abcd-000001-beef", 3, "vd0", "lab"),
             "hamal-0123abcd-000001-beef-3-vd0@lab.scratch");
-  const std::string odd =
-      scratch_file_name("hamal-0123abcd-000001-beef", 0, "../../etc/\n" + std::string(500, 'x'), "lab");
+  const std::string odd = scratch_file_name("hamal-0123abcd-000001-beef", 0,
+                                            "../../etc/\n" + std::string(500, 'x'), "lab");
   EXPECT_EQ(odd.find('/'), std::string::npos);
   EXPECT_EQ(odd.find('\n'), std::string::npos);
   EXPECT_LT(odd.size(), 255U);
