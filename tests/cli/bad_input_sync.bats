@@ -265,10 +265,10 @@ loop_device() {
 @test "a vm name that is a path stays inside the target's folder" {
   stream 'h["vm_name"] = "../../etc/x"'
   mkdir "$W/in"
-  find "$W" -name '*.raw' | sort > "$W/before"
+  find "$W" -type f -name '*.raw' | sort > "$W/before"
   succeeds hamal-sync "$W/stream" --target "file:$W/in/{vm}.raw"
-  [ "$(find "$W" -name '*.raw' | sort | comm -13 "$W/before" -)" = "$(find "$W/in" -name '*.raw')" ]
-  [ -n "$(find "$W/in" -name '*.raw')" ]
+  [ -n "$(find "$W/in" -type f -name '*.raw')" ]
+  [ "$(find "$W" -type f -name '*.raw' | sort | comm -13 "$W/before" -)" = "$(find "$W/in" -type f -name '*.raw')" ]
 }
 
 @test "a disk of 2^63 bytes, of 2^64, and of less than nothing" {
