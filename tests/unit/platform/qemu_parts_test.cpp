@@ -113,16 +113,15 @@ TEST(QemuSplitQueue, AFailedPartFailsItsRequestAlone) {
 }
 
 TEST(QemuPlatformData, IsReadBack) {
-  const PlatformData data{{{"top0", {{"hamal-0123abcd-000001-aaaa-none", "was \"killed\""}}}}};
+  const PlatformData data{{{"top0", {{"hamal-0123abcd-000001-aaaa-none", R"(was "killed")"}}}}};
   EXPECT_EQ(parse_platform_data(to_json(data), "doc"), data);
   EXPECT_EQ(parse_platform_data("{}", "doc"), PlatformData{});
 }
 
 TEST(QemuPlatformData, RefusesWhatIsNotOurs) {
-  for (const char* json :
-       {"", "[]", "{\"version\":2,\"lost\":{}}", "{\"version\":1}", "{\"version\":1,\"lost\":[3]}",
-        "{\"version\":1,\"lost\":{\"a\":{\"b\":1}}}", "{\"version\":\"1\",\"lost\":{}}",
-        "{\"lost\":{}}"}) {
+  for (const char* json : {"", "[]", R"({"version":2,"lost":{}})", R"({"version":1})",
+                           R"({"version":1,"lost":[3]})", R"({"version":1,"lost":{"a":{"b":1}}})",
+                           R"({"version":"1","lost":{}})", R"({"lost":{}})"}) {
     EXPECT_THROW(parse_platform_data(json, "doc"), Error) << json;
   }
 }
