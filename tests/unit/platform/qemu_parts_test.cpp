@@ -126,7 +126,7 @@ TEST(QemuPlatformData, RefusesWhatIsNotOurs) {
   }
 }
 
-NamedSection section(std::map<std::string, std::string> more) {
+NamedSection section(const std::map<std::string, std::string>& more) {
   NamedSection result{"lab", {"hamal.conf", 7}, {{"qmp", "/q"}, {"nbd_socket", "/n"}}, {}};
   for (auto& [key, value] : more) {
     result.values[key] = value;
