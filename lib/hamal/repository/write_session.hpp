@@ -1,0 +1,79 @@
+// A session: the attempt to fill one slot with a version of one vm (hamal-repository(5), SESSIONS).
+//
+//   begin ──► stage disk, stage disk … ──► commit
+// A process that dies leaves its session's record under hamal_lib_dir; the next one with the same
+// snapshot goes on with what is there.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hamal/block/block_writer.hpp"
+#include "hamal/report/log.hpp"
+#include "hamal/repository/repository.hpp"
+#include "hamal/stream/snapshot_document.hpp"
+#include "hamal/util/cancel.hpp"
+#include "hamal/util/time.hpp"
+
+namespace hamal::repository {
+
+struct SessionContext {
+  Repository& repository;
+  /// hamal_lib_dir/repository/ID: session records, journals, the record cache. Made when needed.
+  std::filesystem::path directory;
+  Logger& log;
+  const CancelToken& cancel;
+  const Clock& clock;
+};
+
+/// What is written of one disk: a BlockWriter whose bytes become records. write() and zero() of
+/// disjoint ranges at multiples of 4096 (the disk's end excepted); calls complete inside.
+class DiskStage {
+ public:
+  virtual ~DiskStage() = default;
+  virtual BlockWriter& writer() noexcept = 0;
+  /// What an earlier process of this session stored of the plan: sorted, merged.
+  virtual std::vector<Extent> stored() const = 0;
+  /// Puts the last packs and the layer, and the staged part. Nothing may follow.
+  virtual DiskVersion finish() = 0;
+};
+
+struct StageRequest {
+  std::string id;
+  std::string label;
+  std::uint64_t index = 0;
+  std::uint64_t size = 0;
+  std::string change_id;
+  SyncMode mode = SyncMode::full;
+  std::string reason;
+  std::string base_change_id;  ///< of an incremental: must be that of the base version's disk
+};
+
+/// One process works on a session at a time (the vm's lock).
+class WriteSession {
+ public:
+  virtual ~WriteSession() = default;
+  virtual const SessionId& id() const noexcept = 0;
+  virtual std::uint64_t generation() const noexcept = 0;
+  /// The disk's checkpoint: its part of the newest visible version that includes it.
+  virtual std::optional<DiskVersion> base(const std::string& disk_id) const = 0;
+  /// Already staged by an earlier process, for this snapshot.
+  virtual std::optional<DiskVersion> staged(std::uint64_t disk_index) = 0;
+  virtual std::unique_ptr<DiskStage> stage(const StageRequest& request) = 0;
+  /// Publishes what is staged. Throws Error(busy) when the slot was taken: the run is void.
+  /// May be repeated; a slot that holds this session's version is success.
+  virtual Manifest commit(const SnapshotDocument& document, const std::string& hardware) = 0;
+};
+
+/// Goes on with the session of that snapshot that is on record here, or begins one: registers it,
+/// lists what is condemned, reads the slots, in that order.
+std::unique_ptr<WriteSession> begin_session(const SessionContext& context, const VmName& vm,
+                                            const std::string& vm_name,
+                                            const std::string& snapshot_id);
+/// Only one that is on record: nullptr when there is none.
+std::unique_ptr<WriteSession> resume_session(const SessionContext& context, const VmName& vm,
+                                             const std::string& snapshot_id);
+
+}  // namespace hamal::repository
