@@ -14,6 +14,9 @@ VmOperand parse_vm_operand(const std::string& first, const std::string& second) 
   const std::string word = first.substr(0, colon);
   if (first.starts_with("/") || (colon != std::string::npos && is_reserved_scheme(word))) {
     const Endpoint endpoint = parse_endpoint(first);
+    if (endpoint.kind == EndpointKind::directory || endpoint.kind == EndpointKind::s3) {
+      throw repository_refused(endpoint);
+    }
     return {endpoint.kind == EndpointKind::nbd ? "nbd" : "file", first};
   }
   if (colon == std::string::npos || colon == 0 || colon + 1 == first.size()) {

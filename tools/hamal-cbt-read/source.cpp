@@ -16,6 +16,9 @@ ReadSource open_source(const ReadRequest& request, Session& session) {
   std::optional<Endpoint> endpoint;
   if (is_endpoint(request.operand)) {
     endpoint = parse_endpoint(request.operand);
+    if (endpoint->kind == EndpointKind::directory || endpoint->kind == EndpointKind::s3) {
+      throw repository_refused(*endpoint);
+    }
   }
   if (endpoint && endpoint->kind != EndpointKind::platform) {
     const char* type = endpoint->kind == EndpointKind::nbd ? "nbd" : "file";

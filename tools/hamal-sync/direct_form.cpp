@@ -68,6 +68,9 @@ VmOperand operand_of(const Endpoint& endpoint) {
     case EndpointKind::file:
     case EndpointKind::device:
       return {"file", endpoint.uri};
+    case EndpointKind::directory:
+    case EndpointKind::s3:
+      throw repository_refused(endpoint);
   }
   throw Error(ErrorKind::usage, "not a source", endpoint.uri);
 }

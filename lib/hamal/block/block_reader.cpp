@@ -52,6 +52,9 @@ std::unique_ptr<BlockReader> open_block_reader(const Endpoint& endpoint) {
       return std::make_unique<FileReader>(endpoint.uri, endpoint.path);
     case EndpointKind::nbd:
       return std::make_unique<NbdReader>(endpoint.uri);
+    case EndpointKind::directory:
+    case EndpointKind::s3:
+      throw repository_refused(endpoint);
     case EndpointKind::platform:
       break;
   }

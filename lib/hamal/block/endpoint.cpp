@@ -13,14 +13,16 @@ namespace {
 
 constexpr const char* k_grammar =
     "an endpoint is file:PATH, /dev/NAME, nbd://HOST[:PORT]/EXPORT, "
-    "nbd+unix:///EXPORT?socket=PATH (nbds: the same with TLS) or NAME:VM/DISK[@SNAPSHOT] with NAME "
-    "a [platform NAME] section; see hamal(7)";
+    "nbd+unix:///EXPORT?socket=PATH (nbds: the same with TLS), NAME:VM/DISK[@SNAPSHOT] with NAME "
+    "a [platform NAME] section, dir:PATH or s3://NAME/PREFIX with NAME an [s3 NAME] section; see "
+    "hamal(7)";
 
 /// Longer than any path or export name can be, encoded.
 constexpr std::size_t k_max_uri = 32768;
 
 constexpr std::array<std::string_view, 4> k_nbd_schemes = {"nbd", "nbds", "nbd+unix", "nbds+unix"};
-constexpr std::array<std::string_view, 3> k_planned_schemes = {"rbd", "s3", "dir"};
+constexpr std::array<std::string_view, 2> k_store_schemes = {"dir", "s3"};
+constexpr std::array<std::string_view, 1> k_planned_schemes = {"rbd"};
 constexpr std::array<std::string_view, 11> k_reserved = {
     "file",    "device",     "vmware", "openstack_ceph", "fusion_compute", "qemu",
     "libvirt", "repository", "https",  "http",           "nbd+vsock"};
@@ -62,16 +64,71 @@ bool is_name(std::string_view text) {
   });
 }
 
-Endpoint parse_file(std::string_view uri, std::string_view rest) {
+std::string local_path(std::string_view uri, std::string_view rest, const char* what) {
   if (rest.starts_with("///")) {
     rest.remove_prefix(2);
   } else if (rest.starts_with("//")) {
-    refuse(uri, "a file on another host cannot be opened");
+    refuse(uri, std::string("a ") + what + " on another host cannot be opened");
   }
+  return decode(uri, rest, "path");
+}
+
+Endpoint parse_file(std::string_view uri, std::string_view rest) {
   Endpoint endpoint;
   endpoint.kind = EndpointKind::file;
   endpoint.uri = uri;
-  endpoint.path = decode(uri, rest, "path");
+  endpoint.path = local_path(uri, rest, "file");
+  return endpoint;
+}
+
+Endpoint parse_directory(std::string_view uri, std::string_view rest) {
+  Endpoint endpoint;
+  endpoint.kind = EndpointKind::directory;
+  endpoint.uri = uri;
+  endpoint.path = local_path(uri, rest, "directory");
+  return endpoint;
+}
+
+// Wider than the keys of an object store: a prefix may be older than Hamal.
+void check_prefix(std::string_view uri, std::string_view prefix) {
+  if (prefix.size() > 512) {
+    refuse(uri, "the prefix has more than 512 characters");
+  }
+  for (std::size_t at = 0; at <= prefix.size();) {
+    const std::size_t slash = std::min(prefix.find('/', at), prefix.size());
+    const std::string_view part = prefix.substr(at, slash - at);
+    if (part.empty() || part == "." || part == "..") {
+      refuse(uri, R"(a part of the prefix is empty, "." or "..")");
+    }
+    at = slash + 1;
+  }
+  if (std::any_of(prefix.begin(), prefix.end(),
+                  [](unsigned char c) { return std::iscntrl(c) != 0; })) {
+    refuse(uri, "control characters in the prefix");
+  }
+}
+
+Endpoint parse_s3(std::string_view uri, std::string_view rest) {
+  if (!rest.starts_with("//")) {
+    refuse(uri, "\"//\" is missing behind s3:");
+  }
+  rest.remove_prefix(2);
+  const std::size_t slash = std::min(rest.find('/'), rest.size());
+  Endpoint endpoint;
+  endpoint.kind = EndpointKind::s3;
+  endpoint.uri = uri;
+  endpoint.store = rest.substr(0, slash);
+  if (!is_name(endpoint.store)) {
+    refuse(uri, "\"" + printable(endpoint.store) + "\" cannot be the name of an [s3 NAME] section");
+  }
+  rest.remove_prefix(std::min(slash + 1, rest.size()));
+  if (rest.size() > 1 && rest.ends_with('/')) {
+    rest.remove_suffix(1);
+  }
+  if (!rest.empty()) {
+    endpoint.prefix = decode(uri, rest, "prefix");
+    check_prefix(uri, endpoint.prefix);
+  }
   return endpoint;
 }
 
@@ -125,7 +182,7 @@ Endpoint parse_platform(std::string_view uri, std::string_view name, std::string
 
 bool is_reserved_scheme(std::string_view word) {
   return contains(k_reserved, word) || contains(k_nbd_schemes, word) ||
-         contains(k_planned_schemes, word);
+         contains(k_store_schemes, word) || contains(k_planned_schemes, word);
 }
 
 Endpoint parse_endpoint(std::string_view uri) {
@@ -157,6 +214,12 @@ Endpoint parse_endpoint(std::string_view uri) {
   if (contains(k_nbd_schemes, scheme)) {
     return parse_nbd(uri, scheme, rest);
   }
+  if (scheme == "dir") {
+    return parse_directory(uri, rest);
+  }
+  if (scheme == "s3") {
+    return parse_s3(uri, rest);
+  }
   if (contains(k_planned_schemes, scheme)) {
     refuse(uri, std::string(scheme) + ": endpoints cannot be opened by this version");
   }
@@ -168,6 +231,11 @@ Endpoint parse_endpoint(std::string_view uri) {
     refuse(uri, "\"" + printable(scheme) + "\" cannot be the name of a platform");
   }
   return parse_platform(uri, scheme, rest);
+}
+
+Error repository_refused(const Endpoint& endpoint) {
+  return {ErrorKind::usage, "a repository cannot be read or written as a disk by this version",
+          endpoint.uri, k_grammar};
 }
 
 std::string file_uri(std::string_view path) {

@@ -41,8 +41,9 @@ class ObjectUpload {
   virtual void finish() = 0;
 };
 
-/// Keys are relative to the store's prefix: parts of [A-Za-z0-9._=-], none "." or "..", joined by
-/// "/". A key is never a prefix part of another ("a" and "a/b").
+/// Keys are relative to the store's prefix: parts of [A-Za-z0-9._=-] (255 at most), none "." or
+/// "..", joined by "/", 700 characters at most; a first part that begins with ".hamal-" is the
+/// store's own. A key is never a prefix part of another ("a" and "a/b").
 ///
 /// Every call is whole or not at all, durable on return, and thread-safe. Calls block; whoever
 /// wants several under way uses several threads (the implementation bounds how many requests run
@@ -77,8 +78,9 @@ class ObjectStore {
   /// `each` throws ends the list.
   virtual void list(const std::string& prefix,
                     const std::function<void(const ObjectInfo&)>& each) = 0;
-  /// No error when there is none. In a bucket with versions: leaves a delete marker, or, where an
-  /// object lock allows, removes the versions themselves (`remove_versions`).
+  /// No error when there is none, or none any more. In a bucket with versions all of them are
+  /// removed, or, with `remove_versions = False`, a delete marker is left; a version that an object
+  /// lock protects is a permanent Error.
   virtual void remove(const std::string& key) = 0;
 
   /// The store's own clock, as `modified` would say of an object put now.

@@ -51,6 +51,9 @@ std::string canonical_target(const Endpoint& endpoint) {
       return is_device(endpoint) ? canonical_device(endpoint.path) : canonical_file(endpoint.path);
     case EndpointKind::nbd:
       return canonical_nbd(endpoint.uri);
+    case EndpointKind::directory:
+    case EndpointKind::s3:
+      throw repository_refused(endpoint);
     case EndpointKind::platform:
       break;
   }
@@ -66,6 +69,9 @@ std::unique_ptr<Target> open_target(const Endpoint& endpoint, std::uint64_t size
                                  : open_file_target(endpoint, size, options);
     case EndpointKind::nbd:
       return open_nbd_target(endpoint, size);
+    case EndpointKind::directory:
+    case EndpointKind::s3:
+      throw repository_refused(endpoint);
     case EndpointKind::platform:
       break;
   }

@@ -79,6 +79,20 @@ TEST(Endpoint, WhatIsBuiltIsParsed) {
   }
 }
 
+TEST(Endpoint, RepositoriesAreDirectoriesAndBuckets) {
+  const Endpoint directory = parse_endpoint("dir:/back%20ups");
+  EXPECT_EQ(directory.kind, EndpointKind::directory);
+  EXPECT_EQ(directory.path, "/back ups");
+  EXPECT_EQ(parse_endpoint("dir:///a").path, "/a");
+  const Endpoint bucket = parse_endpoint("s3://store/a/b%20c/");
+  EXPECT_EQ(bucket.kind, EndpointKind::s3);
+  EXPECT_EQ(bucket.store, "store");
+  EXPECT_EQ(bucket.prefix, "a/b c");
+  EXPECT_EQ(parse_endpoint("s3://store").prefix, "");
+  EXPECT_EQ(parse_endpoint("s3://store/").prefix, "");
+  EXPECT_THAT(repository_refused(bucket).what(), HasSubstr("s3://store/a/b%20c/: a repository"));
+}
+
 struct Bad {
   const char* uri;
   const char* says;
@@ -110,12 +124,16 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"nbd+unix:///x", "the socket is missing"},
         Bad{"nbd://host/%4", "a percent escape is broken"},
         Bad{"rbd:pool/image", "cannot be opened by this version"},
-        Bad{"s3://bucket/x", "cannot be opened by this version"},
-        Bad{"dir:/x", "cannot be opened by this version"}, Bad{"vmware:vm/disk", "reserved word"},
-        Bad{"qemu:vm/disk", "reserved word"}, Bad{"nbd+vsock://1", "reserved word"},
-        Bad{"lab:vm", "\"/DISK\" is missing"}, Bad{"lab:/disk", "the vm is missing"},
-        Bad{"lab:vm/", "the disk is missing"}, Bad{"lab:vm/disk@", "the snapshot is missing"},
-        Bad{"lab:a/b/c", "more than one \"/\""},
+        Bad{"dir:", "the path is missing"}, Bad{"dir://host/x", "a directory on another host"},
+        Bad{"s3:name", "\"//\" is missing"}, Bad{"s3://", "cannot be the name of an [s3 NAME]"},
+        Bad{"s3://a b/x", "cannot be the name of an [s3 NAME]"},
+        Bad{"s3://name/a//b", "a part of the prefix is empty"},
+        Bad{"s3://name//", "a part of the prefix is empty"}, Bad{"s3://name/a/../b", "\"..\""},
+        Bad{"s3://name/%", "broken percent escape"}, Bad{"s3://name/a%0ab", "control characters"},
+        Bad{"vmware:vm/disk", "reserved word"}, Bad{"qemu:vm/disk", "reserved word"},
+        Bad{"nbd+vsock://1", "reserved word"}, Bad{"lab:vm", "\"/DISK\" is missing"},
+        Bad{"lab:/disk", "the vm is missing"}, Bad{"lab:vm/", "the disk is missing"},
+        Bad{"lab:vm/disk@", "the snapshot is missing"}, Bad{"lab:a/b/c", "more than one \"/\""},
         Bad{"la b:vm/disk", "cannot be the name of a platform"},
         Bad{":vm/disk", "cannot be the name of a platform"}));
 

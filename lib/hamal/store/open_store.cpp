@@ -1,0 +1,26 @@
+#include "hamal/store/open_store.hpp"
+
+#include "hamal/block/endpoint.hpp"
+#include "hamal/config/config.hpp"
+#include "hamal/store/directory_store.hpp"
+
+namespace hamal {
+
+std::unique_ptr<ObjectStore> open_object_store(const Endpoint& endpoint, const Config&,
+                                               const CancelToken& cancel) {
+  switch (endpoint.kind) {
+    case EndpointKind::directory:
+      return open_directory_store(endpoint.uri, endpoint.path, cancel);
+    case EndpointKind::s3:
+      throw Error(ErrorKind::usage, "s3:// stores cannot be opened by this version", endpoint.uri);
+    case EndpointKind::file:
+    case EndpointKind::device:
+    case EndpointKind::nbd:
+    case EndpointKind::platform:
+      break;
+  }
+  throw Error(ErrorKind::usage, "not an object store", endpoint.uri,
+              "a store is dir:PATH or s3://NAME/PREFIX");
+}
+
+}  // namespace hamal
