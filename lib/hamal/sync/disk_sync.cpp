@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "hamal/extent/algebra.hpp"
+#include "hamal/sync/own_target.hpp"
 #include "hamal/sync/restore_point.hpp"
 
 namespace hamal {
@@ -33,7 +34,8 @@ DiskSync::DiskSync(const StreamHeader& header, PlannedDisk& planned, const Endpo
       m_endpoint(target),
       m_options(options),
       m_context(context),
-      m_state_mutex(state_mutex) {
+      m_state_mutex(state_mutex),
+      m_plan(planned, m_mark) {
   m_result.disk = planned.disk.id;
   m_result.label = planned.disk.label;
   m_result.target_uri = target.uri;
@@ -54,18 +56,23 @@ void DiskSync::decide() {
   m_lock =
       std::make_unique<FileLock>(m_context.lock_path(m_result.target), "target " + m_endpoint.uri,
                                  m_context.holder, m_context.wait, m_context.cancel);
+  std::vector<std::string> others;
   {
     const std::lock_guard lock(m_state_mutex);
     m_result.before = m_context.state.find_checkpoint(identity());
     m_mark = m_context.state.find_in_progress(identity());
     m_flag_key = m_context.state.disk_flag_key();
     m_installation = m_context.state.installation_id();
+    others = require_own_target(m_context.state, identity(), m_endpoint.uri, m_options.force);
   }
-  require_own_target();
+  for (const auto& what : others) {
+    overridden(what);
+  }
   choose_continuation();
-  check_applicable(m_planned.disk, m_options.incremental, m_result.before, m_mark,
-                   m_continuation == Continuation::none ? RecordedPlan::lost : RecordedPlan::kept,
-                   m_endpoint.uri);
+  check_applicable(
+      m_planned.disk, m_options.incremental, m_result.before, m_mark,
+      m_plan.continuation() == Continuation::none ? RecordedPlan::lost : RecordedPlan::kept,
+      m_endpoint.uri);
   if (m_planned.disk.mode == SyncMode::incremental) {
     require_existing(m_endpoint);
   }
@@ -88,47 +95,9 @@ void DiskSync::choose_continuation() {
       m_options.interrupted == Interrupted::not_mended) {
     return;
   }
-  const Continuation wanted = continuation(*m_mark, m_planned.disk, m_header.snapshot_id);
-  if (wanted == Continuation::none) {
-    return;
-  }
-  m_recorded = recorded_plan(*m_mark);
-  if (!m_recorded || m_recorded->disk_size() != m_planned.disk.size) {
+  if (!m_plan.choose(m_header.snapshot_id)) {
     m_context.log.warning("{}: the plan of the run that was interrupted is lost: {}", object(),
                           m_mark->plan_path);
-    m_recorded.reset();
-    return;
-  }
-  m_continuation = wanted;
-}
-
-// Neither the other disk's replica is lost by a slip of the pattern, nor is its checkpoint believed
-// afterwards.
-void DiskSync::require_own_target() {
-  const std::lock_guard lock(m_state_mutex);
-  for (const auto& other : m_context.state.list_in_progress()) {
-    if (other.identity.target == m_result.target && other.identity != identity() &&
-        m_options.force == Force::no) {
-      throw Error(ErrorKind::wrong_target,
-                  "a run of the disk " + other.identity.platform + ":" + other.identity.vm_id +
-                      "/" + other.identity.disk_id +
-                      " was interrupted while it changed this target",
-                  m_endpoint.uri, "choose another target, or take it with --force");
-    }
-  }
-  for (const auto& other : m_context.state.list_checkpoints()) {
-    if (other.identity.target == m_result.target && other.identity != identity()) {
-      const std::string what = "the target holds the disk " + other.identity.platform + ":" +
-                               other.vm_name + "/" + other.identity.disk_id + " of generation " +
-                               std::to_string(other.generation);
-      if (m_options.force == Force::yes) {
-        overridden(what);
-        continue;
-      }
-      throw Error(ErrorKind::wrong_target, what, m_endpoint.uri,
-                  "choose another target, or give that one up: hamal-sync checkpoint forget, or "
-                  "--force");
-    }
   }
 }
 
@@ -139,8 +108,13 @@ void DiskSync::overridden(const std::string& what) {
 
 void DiskSync::check_flag(BlockReader& target) {
   check_disk_flag(target, m_flag_key,
-                  {m_planned.disk, m_result.before, m_mark, m_options.disk_flag, m_options.force,
-                   m_endpoint.uri, [this] { return Spool(m_planned.plan.path()).extents(); }},
+                  {.disk = m_planned.disk,
+                   .checkpoint = m_result.before,
+                   .mark = m_mark,
+                   .policy = m_options.disk_flag,
+                   .force = m_options.force,
+                   .target = m_endpoint.uri,
+                   .plan = [this] { return Spool(m_planned.plan.path()).extents(); }},
                   m_result.flag);
   if (m_result.flag.verdict == FlagVerdict::overridden) {
     overridden(m_result.flag.reason);
@@ -173,33 +147,35 @@ void DiskSync::open_target() {
   }
   const bool whole = m_planned.disk.mode == SyncMode::full;
   m_target = hamal::open_target(m_endpoint, m_planned.disk.size,
-                                {whole ? m_options.resize : Resize::refuse, m_options.force, whole,
-                                 m_result.before.has_value() || m_mark.has_value()});
+                                {.resize = whole ? m_options.resize : Resize::refuse,
+                                 .force = m_options.force,
+                                 .create = whole,
+                                 .known = m_result.before.has_value() || m_mark.has_value()});
   m_result.target_created = m_target->created();
   if (!m_target->overridden().empty()) {
     overridden(m_target->overridden());
   }
   if (m_target->created() || m_target->resized()) {
-    m_continuation = Continuation::none;  // what it was to go on from is gone
+    m_plan.drop_recorded();
   }
   if (m_target->created()) {
     m_result.flag.reason = "the target is new";
   } else if (!resized) {
     check_flag(*m_target->open_reader());
   }
-  switch (m_continuation) {
-    case Continuation::same_snapshot:
-      m_spool = std::move(m_recorded);
-      m_result.resumed = Resumed{m_header.snapshot_id, m_mark->started, m_mark->finished};
-      m_context.log.info("{}: goes on where the run of {} was interrupted, {} ranges are done",
-                         object(), m_mark->started, m_mark->finished.size());
-      return;  // under the mark there is
-    case Continuation::united_plans:
-      unite_with_recorded();
-      break;
-    case Continuation::none:
-      m_spool.emplace(m_planned.plan.path());
-      break;
+  m_plan.open();
+  if (m_plan.continuation() == Continuation::same_snapshot) {
+    m_result.resumed = Resumed{.snapshot_id = m_header.snapshot_id,
+                               .started = m_mark->started,
+                               .finished = m_mark->finished};
+    m_context.log.info("{}: goes on where the run of {} was interrupted, {} ranges are done",
+                       object(), m_mark->started, m_mark->finished.size());
+    return;  // under the mark there is
+  }
+  if (m_plan.continuation() == Continuation::united_plans) {
+    m_result.united = m_mark->started;
+    m_context.log.info("{}: what the run of {} may have changed is copied again: {} extents in all",
+                       object(), m_mark->started, m_plan.totals().extents);
   }
   if (!resized) {
     keep_restore_point();
@@ -211,37 +187,28 @@ void DiskSync::open_target() {
 }
 
 void DiskSync::keep_restore_point() {
-  m_restore_path =
-      hamal::keep_restore_point({m_result.target, object(), m_result.before, m_mark,
-                                 m_result.flag.verdict, m_target && m_target->created()},
-                                m_installation, m_context.log);
-}
-
-void DiskSync::unite_with_recorded() {
-  const auto& path = m_planned.plan.path();
-  m_united = PlanFile(path.parent_path() / ("united-" + path.filename().string()));
-  unite_plans(m_united.path(), m_planned.disk.size, *m_recorded, Spool(path));
-  m_spool.emplace(m_united.path());
-  m_result.united = m_mark->started;
-  m_context.log.info("{}: what the run of {} may have changed is copied again: {} extents in all",
-                     object(), m_mark->started, m_spool->totals().extents);
+  m_restore_path = hamal::keep_restore_point({.target = m_result.target,
+                                              .object = object(),
+                                              .checkpoint = m_result.before,
+                                              .mark = m_mark,
+                                              .flag = m_result.flag.verdict,
+                                              .target_created = m_target && m_target->created()},
+                                             m_installation, m_context.log);
 }
 
 void DiskSync::mark() {
-  PlanFile& plan = m_united.path().empty() ? m_planned.plan : m_united;
   const std::lock_guard lock(m_state_mutex);
-  m_context.state.mark_in_progress({identity(),
-                                    m_planned.disk.mode,
-                                    m_planned.disk.base_change_id,
-                                    m_planned.disk.change_id,
-                                    m_header.snapshot_id,
-                                    plan.path().string(),
-                                    rfc3339(m_context.clock.wall()),
-                                    m_target->created(),
-                                    {},
-                                    m_restore_path});
-  m_plan_path = plan.path();
-  plan.keep();  // the mark names it
+  m_context.state.mark_in_progress({.identity = identity(),
+                                    .mode = m_planned.disk.mode,
+                                    .base_change_id = m_planned.disk.base_change_id,
+                                    .change_id = m_planned.disk.change_id,
+                                    .snapshot_id = m_header.snapshot_id,
+                                    .plan_path = m_plan.path().string(),
+                                    .started = rfc3339(m_context.clock.wall()),
+                                    .target_created = m_target->created(),
+                                    .finished = {},
+                                    .restore_path = m_restore_path});
+  m_plan.keep();
 }
 
 Blank DiskSync::blank() const {
@@ -249,7 +216,8 @@ Blank DiskSync::blank() const {
 }
 
 bool DiskSync::must_fill_gaps() const {
-  const bool blank_then = m_continuation == Continuation::same_snapshot && m_mark->target_created;
+  const bool blank_then =
+      m_plan.continuation() == Continuation::same_snapshot && m_mark->target_created;
   return m_planned.disk.mode == SyncMode::full && !m_target->created() && !blank_then;
 }
 
@@ -285,7 +253,7 @@ void DiskSync::copy(std::unique_ptr<BlockReader> source,
                     const std::function<std::unique_ptr<BlockReader>()>& reopen,
                     const CopyPace& pace) {
   check_finished(*source);
-  const std::uint64_t total = must_fill_gaps() ? m_planned.disk.size : m_spool->totals().bytes();
+  const std::uint64_t total = must_fill_gaps() ? m_planned.disk.size : m_plan.totals().bytes();
   const bool fill = must_fill_gaps();
   const auto begin = m_context.clock.steady();
   DurableProgress durable(
@@ -294,19 +262,20 @@ void DiskSync::copy(std::unique_ptr<BlockReader> source,
       [this](const std::vector<Extent>& finished) { record_finished(finished); },
       std::chrono::steady_clock::now());
   const DiskCopyRequest request{
-      reopen,
-      [this]() -> BlockWriter& { return reopen_target(); },
-      [this, fill, gap = worthwhile_gap(m_spool->totals(), m_planned.disk.size)] {
-        return fill ? fill_gaps(plan(), m_planned.disk.size) : coalesce(plan(), gap);
-      },
-      blank(),
-      pace,
-      object(),
-      total,
-      m_options.outage_max,
-      m_context.progress,
-      m_context.log,
-      m_context.cancel};
+      .open_source = reopen,
+      .reopen_target = [this]() -> BlockWriter& { return reopen_target(); },
+      .plan =
+          [this, fill, gap = worthwhile_gap(m_plan.totals(), m_planned.disk.size)] {
+            return fill ? fill_gaps(plan(), m_planned.disk.size) : coalesce(plan(), gap);
+          },
+      .blank = blank(),
+      .pace = pace,
+      .object = object(),
+      .total = total,
+      .outage_max = m_options.outage_max,
+      .progress = m_context.progress,
+      .log = m_context.log,
+      .cancel = m_context.cancel};
   DiskCopyStats stats;
   const auto note = [&] {
     m_result.copied = stats.copied;
@@ -364,14 +333,17 @@ void DiskSync::record_finished(const std::vector<Extent>& finished) {
 
 BlockWriter& DiskSync::reopen_target() {
   m_target.reset();  // its lock is ours
-  auto target = hamal::open_target(m_endpoint, m_planned.disk.size,
-                                   {Resize::refuse, m_options.force, false, true});
+  auto target = hamal::open_target(
+      m_endpoint, m_planned.disk.size,
+      {.resize = Resize::refuse, .force = m_options.force, .create = false, .known = true});
   m_target = std::move(target);
   return m_target->writer();
 }
 
 FlushBounds DiskSync::flush_bounds() const {
-  return {m_options.flush_timeout, m_options.outage_max, &m_context.cancel};
+  return {.timeout = m_options.flush_timeout,
+          .outage = m_options.outage_max,
+          .cancel = &m_context.cancel};
 }
 
 void DiskSync::flush() {
@@ -409,7 +381,7 @@ void DiskSync::commit(const std::function<void(const StreamDisk&)>& verify) {
   drop_restore_point(m_result.target, m_installation, m_context.log);
   m_result.after = checkpoint;
   m_result.status = ExitStatus::done;
-  ::unlink((m_plan_path.empty() ? m_mark->plan_path : m_plan_path.string()).c_str());
+  ::unlink(m_plan.path().c_str());
   m_context.log.info("{}: committed generation {}: read {} bytes, wrote {}, zeroed {}", object(),
                      checkpoint.generation, m_result.copied.read_bytes,
                      m_result.copied.written_bytes, m_result.copied.zeroed_bytes);

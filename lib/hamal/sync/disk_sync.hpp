@@ -4,9 +4,8 @@
 #include <memory>
 #include <mutex>
 
-#include "hamal/extent/spool.hpp"
 #include "hamal/sync/disk_copy.hpp"
-#include "hamal/sync/resume.hpp"
+#include "hamal/sync/run_plan.hpp"
 #include "hamal/sync/sync_run.hpp"
 
 namespace hamal {
@@ -38,7 +37,7 @@ class DiskSync {
   Target& target() { return *m_target; }
   Blank blank() const;
   /// The spooled plan, from its start.
-  ExtentSourcePtr plan() const { return m_spool->extents(); }
+  ExtentSourcePtr plan() const { return m_plan.extents(); }
   /// In a full onto a target that held something, zeros are written wherever the plan has nothing
   /// (rule 5).
   bool must_fill_gaps() const;
@@ -54,11 +53,8 @@ class DiskSync {
 
  private:
   DiskIdentity identity() const;
-  /// Refuses a target with the checkpoint of another disk, unless forced.
-  void require_own_target();
   /// What becomes of an interrupted run's plan.
   void choose_continuation();
-  void unite_with_recorded();
   /// Before the target changes, and before the mark (restore_point.hpp).
   void keep_restore_point();
   void mark();
@@ -67,7 +63,7 @@ class DiskSync {
   void record_finished(const std::vector<Extent>& finished);
   BlockWriter& reopen_target();
   void require_all_readable(DurableProgress& durable) const;
-  /// The same for one that is not what its checkpoint says (disk_flag_check.hpp).
+  /// Refuses a target that is not what its checkpoint says (disk_flag_check.hpp).
   void check_flag(BlockReader& target);
   /// Before it is opened for writing, where that would already change it.
   void check_flag_early();
@@ -82,14 +78,10 @@ class DiskSync {
   std::mutex& m_state_mutex;
   std::unique_ptr<FileLock> m_lock;
   std::optional<InProgress> m_mark;  // what an interrupted run left
-  std::optional<Spool> m_recorded;   // its plan
-  Continuation m_continuation = Continuation::none;
   std::string m_flag_key;
   std::string m_installation;
-  std::optional<Spool> m_spool;  // the plan of this run
-  PlanFile m_united;
-  std::filesystem::path m_plan_path;  // the plan that this run's mark names
-  std::string m_restore_path;         // what this run's mark says of it
+  RunPlan m_plan;
+  std::string m_restore_path;  // what this run's mark says of it
   std::unique_ptr<Target> m_target;
   DiskResult m_result;
 };
