@@ -66,7 +66,12 @@ namespace {
 SnapshotDocument create_recorded(const SnapshotWish& wish, Session& session, Platform& platform) {
   const std::string& name = wish.vm.platform;
   const std::string intent = "intended-" + session.run_id() + "-" + random_hex(4);
-  SnapshotRecord record{name, wish.vm_id, intent, k_intended, rfc3339(system_clock().wall()), {}};
+  SnapshotRecord record{.platform = name,
+                        .vm_id = wish.vm_id,
+                        .snapshot_id = intent,
+                        .state = k_intended,
+                        .created = rfc3339(system_clock().wall()),
+                        .document = {}};
   session.state().put_snapshot(record);
   SnapshotDocument document;
   try {
@@ -76,8 +81,12 @@ SnapshotDocument create_recorded(const SnapshotWish& wish, Session& session, Pla
     throw;
   }
   try {
-    record = {document.platform,      document.vm_id,   document.snapshot_id,
-              to_string(wish.holder), document.created, to_json(document)};
+    record = {.platform = document.platform,
+              .vm_id = document.vm_id,
+              .snapshot_id = document.snapshot_id,
+              .state = to_string(wish.holder),
+              .created = document.created,
+              .document = to_json(document)};
     session.state().put_snapshot(record);
     session.state().remove_snapshot(name, intent);
     session.log().info("snapshot {} of {} disks created", document.snapshot_id,
@@ -121,8 +130,12 @@ Ending settle_snapshot(const SnapshotDocument& document, Outcome outcome, Sessio
   State& state = session.state();
   if (!marks_of(state, document.platform, document.vm_id, document.snapshot_id).empty()) {
     // The record knows all disks; the document may be of some of them.
-    SnapshotRecord record{document.platform, document.vm_id,   document.snapshot_id,
-                          k_created,         document.created, to_json(document)};
+    SnapshotRecord record{.platform = document.platform,
+                          .vm_id = document.vm_id,
+                          .snapshot_id = document.snapshot_id,
+                          .state = k_created,
+                          .created = document.created,
+                          .document = to_json(document)};
     const auto records = state.list_snapshots();
     const auto known = std::find_if(records.begin(), records.end(), [&](const auto& one) {
       return one.platform == record.platform && one.snapshot_id == record.snapshot_id;

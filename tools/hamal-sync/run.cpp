@@ -98,14 +98,15 @@ SyncOptions sync_options(const SyncRequest& request, const Config& config,
 }
 
 SyncContext sync_context(const SyncRequest& request, Session& session) {
-  return {session.state(),
-          session.log(),
-          session.progress(),
-          session.cancel(),
-          system_clock(),
-          LockHolder{session.run_id(), session.tool()},
-          [&session](const std::string& target) { return session.lock_path("target", target); },
-          request.wait};
+  return {.state = session.state(),
+          .log = session.log(),
+          .progress = session.progress(),
+          .cancel = session.cancel(),
+          .clock = system_clock(),
+          .holder = LockHolder{session.run_id(), session.tool()},
+          .lock_path =
+              [&session](const std::string& target) { return session.lock_path("target", target); },
+          .wait = request.wait};
 }
 
 std::filesystem::path plan_directory(Session& session, const StreamHeader& header) {

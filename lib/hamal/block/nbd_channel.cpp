@@ -121,7 +121,13 @@ NbdChannel::Request& NbdChannel::take(Operation operation, std::uint64_t offset,
     request = m_free.back();
     m_free.pop_back();
   }
-  *request = {this, &done, operation, offset, length, 0, nullptr};
+  *request = {.channel = this,
+              .done = &done,
+              .operation = operation,
+              .offset = offset,
+              .length = length,
+              .error = 0,
+              .failure = nullptr};
   ++m_outstanding;
   return *request;
 }

@@ -261,8 +261,12 @@ class SqlState final : public State {
           (m_sql.prepare << "SELECT platform, snapshot_id, vm_id, state, created, document "
                             "FROM snapshots ORDER BY created");
       for (const auto& row : rows) {
-        all.push_back({row.get<std::string>(0), row.get<std::string>(2), row.get<std::string>(1),
-                       row.get<std::string>(3), row.get<std::string>(4), row.get<std::string>(5)});
+        all.push_back({.platform = row.get<std::string>(0),
+                       .vm_id = row.get<std::string>(2),
+                       .snapshot_id = row.get<std::string>(1),
+                       .state = row.get<std::string>(3),
+                       .created = row.get<std::string>(4),
+                       .document = row.get<std::string>(5)});
       }
     });
     return all;

@@ -45,8 +45,16 @@ class Crew {
         m_piece(piece_bytes(request)),
         m_queue(request.plan, m_piece, k_zero_piece_bytes, request.finished,
                 request.pace.retry_pause),
-        m_shared{request,     m_queue,    m_times, m_stop,  m_wanted,
-                 m_under_way, m_answered, m_moved, slots(), m_piece} {}
+        m_shared{.request = request,
+                 .work = m_queue,
+                 .times = m_times,
+                 .stop = m_stop,
+                 .wanted = m_wanted,
+                 .under_way = m_under_way,
+                 .answered = m_answered,
+                 .moved = m_moved,
+                 .slots = slots(),
+                 .piece_bytes = m_piece} {}
 
   void run() {
     const unsigned start = std::clamp(m_request.pace.readers, 1U, m_most);

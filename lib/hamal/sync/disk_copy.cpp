@@ -50,12 +50,20 @@ class OutageCopy {
     const auto rest = subtract(m_request.plan(), vector_source(m_durable.durable()));
     m_request.progress.phase(m_request.object, "copying", m_request.total);
     m_request.progress.advance(m_request.object, finished_bytes());
-    copy_extents({*m_source, *m_target, *rest, m_durable.written(), m_request.blank, m_request.pace,
-                  m_request.object, m_request.progress, m_request.cancel,
-                  [this] {
-                    m_durable.tick(*m_target, steady_clock::now());
-                    note_progress();
-                  }},
+    copy_extents({.source = *m_source,
+                  .target = *m_target,
+                  .plan = *rest,
+                  .finished = m_durable.written(),
+                  .blank = m_request.blank,
+                  .pace = m_request.pace,
+                  .object = m_request.object,
+                  .progress = m_request.progress,
+                  .cancel = m_request.cancel,
+                  .tick =
+                      [this] {
+                        m_durable.tick(*m_target, steady_clock::now());
+                        note_progress();
+                      }},
                  m_stats.copied);
   }
 

@@ -126,14 +126,14 @@ class DiskCrew {
     const auto disks = static_cast<unsigned>(std::max<std::size_t>(m_run.disks().size(), 1));
     const unsigned start = std::clamp(m_options.parallel_disks, 1U, disks);
     const unsigned most = std::clamp(m_options.max_parallel_disks, start, disks);
-    m_pace = {m_options.readers,
-              m_options.max_readers,
-              m_options.memory_limit / most,
-              &m_limit,
-              m_options.release,
-              &m_load,
-              m_options.outage_max,
-              m_options.retry_pause};
+    m_pace = {.readers = m_options.readers,
+              .max_readers = m_options.max_readers,
+              .memory = m_options.memory_limit / most,
+              .limit = &m_limit,
+              .release = m_options.release,
+              .load = &m_load,
+              .stall_max = m_options.outage_max,
+              .retry_pause = m_options.retry_pause};
     Growth growth(start, most, std::chrono::steady_clock::now());
     hire(start);
     while (!all_gone()) {

@@ -19,12 +19,29 @@
 namespace hamal::test {
 
 inline StreamHeader two_disks() {
-  StreamHeader header{"lab", "qemu", "web01", "Web \"1\"", "snap-8", "2026-11-22T22:24:35.123Z",
-                      {}};
-  header.disks.push_back({"vda", "/images/a.qcow2", 1 << 20, SyncMode::full, "first run", "",
-                          "id-8", "lab:web01/vda@snap-8"});
-  header.disks.push_back({"vd\"b\\", "/images/b.qcow2", 1 << 30, SyncMode::incremental, "", "id-7",
-                          "id-8", "lab:web01/vdb@snap-8"});
+  StreamHeader header{.platform = "lab",
+                      .platform_type = "qemu",
+                      .vm_id = "web01",
+                      .vm_name = "Web \"1\"",
+                      .snapshot_id = "snap-8",
+                      .created = "2026-11-22T22:24:35.123Z",
+                      .disks = {}};
+  header.disks.push_back({.id = "vda",
+                          .label = "/images/a.qcow2",
+                          .size = 1 << 20,
+                          .mode = SyncMode::full,
+                          .reason = "first run",
+                          .base_change_id = "",
+                          .change_id = "id-8",
+                          .source = "lab:web01/vda@snap-8"});
+  header.disks.push_back({.id = "vd\"b\\",
+                          .label = "/images/b.qcow2",
+                          .size = 1 << 30,
+                          .mode = SyncMode::incremental,
+                          .reason = "",
+                          .base_change_id = "id-7",
+                          .change_id = "id-8",
+                          .source = "lab:web01/vdb@snap-8"});
   return header;
 }
 

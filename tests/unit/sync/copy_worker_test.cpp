@@ -22,8 +22,15 @@ TEST(CopyWorkerTest, ARetiredOneStaysForWhatFailedOnceThePlanIsDealtOut) {
   FinishedRanges finished;
   const auto progress = make_progress(ProgressMode::quiet);
   const CancelToken cancel;
-  const CopyRequest request{source, target,    *plan,     finished, Blank::no,
-                            {},     "vm/disk", *progress, cancel};
+  const CopyRequest request{.source = source,
+                            .target = target,
+                            .plan = *plan,
+                            .finished = finished,
+                            .blank = Blank::no,
+                            .pace = {},
+                            .object = "vm/disk",
+                            .progress = *progress,
+                            .cancel = cancel};
   CopyQueue queue(*plan, 65536, 65536, finished, 1ms);
   CopyQueue::TimePoint when{};
   CopyPiece piece;
@@ -39,8 +46,16 @@ TEST(CopyWorkerTest, ARetiredOneStaysForWhatFailedOnceThePlanIsDealtOut) {
   std::atomic<std::uint64_t> under_way{0};
   std::atomic<std::uint64_t> answered{0};
   std::atomic<std::uint64_t> moved{0};
-  const CopyShared shared{request,   queue,    times, stop, wanted,
-                          under_way, answered, moved, 4,    65536};
+  const CopyShared shared{.request = request,
+                          .work = queue,
+                          .times = times,
+                          .stop = stop,
+                          .wanted = wanted,
+                          .under_way = under_way,
+                          .answered = answered,
+                          .moved = moved,
+                          .slots = 4,
+                          .piece_bytes = 65536};
   CopyWorker(shared, 1, source.open_queue(), target.open_queue()).run();
   EXPECT_TRUE(to.bytes == from.bytes);
   EXPECT_FALSE(queue.has_retries());

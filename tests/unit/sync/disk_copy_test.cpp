@@ -20,21 +20,21 @@ class DiskCopyTest : public testing::Test {
   DiskCopyTest() { std::fill(from.bytes.begin(), from.bytes.end(), std::byte{7}); }
 
   DiskCopyRequest request() {
-    return {[this]() -> std::unique_ptr<BlockReader> {
+    return {.open_source = [this]() -> std::unique_ptr<BlockReader> {
               ++opened;
               reopen();
               return std::make_unique<MemoryReader>(from);
             },
-            [this]() -> BlockWriter& { return writer; },
-            [] { return whole_disk(k_size, ExtentKind::data); },
-            Blank::no,
-            {2, 2, 8U << 20, nullptr, {}, nullptr, 0ms, 1ms},
-            "vm/disk",
-            k_size,
-            outage_max,
-            *progress,
-            log,
-            cancel};
+            .reopen_target = [this]() -> BlockWriter& { return writer; },
+            .plan = [] { return whole_disk(k_size, ExtentKind::data); },
+            .blank = Blank::no,
+            .pace = {.readers = 2, .max_readers = 2, .memory = 8U << 20, .retry_pause = 1ms},
+            .object = "vm/disk",
+            .total = k_size,
+            .outage_max = outage_max,
+            .progress = *progress,
+            .log = log,
+            .cancel = cancel};
   }
 
   void run() { copy_disk(request(), std::make_unique<MemoryReader>(from), writer, durable, stats); }

@@ -64,14 +64,13 @@ class DiskFlagRun : public testing::Test {
     auto disks = collect_plans(changes, directory / "plans", cancel);
     const SyncSource source{[&](const StreamDisk&) { return std::make_unique<Source>(disk); },
                             [](const StreamDisk&) {}};
-    const SyncContext context{*state,
-                              log,
-                              *progress,
-                              cancel,
-                              system_clock(),
-                              {"run", "test"},
-                              [&](const std::string&) { return directory / "lock"; },
-                              std::chrono::milliseconds(0)};
+    const SyncContext context{.state = *state,
+                              .log = log,
+                              .progress = *progress,
+                              .cancel = cancel,
+                              .clock = system_clock(),
+                              .holder = {"run", "test"},
+                              .lock_path = [&](const std::string&) { return directory / "lock"; }};
     return run_sync(header, disks, {parse_endpoint("file:" + path.string())}, source, options,
                     context)
         .disks.at(0);

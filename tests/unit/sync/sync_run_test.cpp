@@ -52,14 +52,14 @@ class SyncRunTest : public testing::Test {
     auto disks = collect_plans(changes, m_directory / "plans", m_cancel);
     const SyncSource source{[&](const StreamDisk&) { return std::make_unique<Borrowed>(m_reader); },
                             [&](const StreamDisk&) { m_verify(); }};
-    const SyncContext context{*m_state,
-                              m_log,
-                              *m_progress,
-                              m_cancel,
-                              system_clock(),
-                              {"run", "test"},
-                              [&](const std::string&) { return m_directory / "lock"; },
-                              std::chrono::milliseconds(0)};
+    const SyncContext context{
+        .state = *m_state,
+        .log = m_log,
+        .progress = *m_progress,
+        .cancel = m_cancel,
+        .clock = system_clock(),
+        .holder = {"run", "test"},
+        .lock_path = [&](const std::string&) { return m_directory / "lock"; }};
     return run_sync(stream, disks, {parse_endpoint("file:" + target_path().string())}, source,
                     options, context);
   }
@@ -443,11 +443,35 @@ TEST_F(SyncRunTest, ATargetThatHoldsAnotherDiskIsRefusedUntouched) {
 
   SyncOptions options;
   options.force = Force::yes;
-  EXPECT_EQ(run(other, {{0, k_size, ExtentKind::data}}, options).status(), ExitStatus::done);
+  const auto taken = run(other, {{0, k_size, ExtentKind::data}}, options);
+  EXPECT_EQ(taken.status(), ExitStatus::done);
+  ASSERT_EQ(taken.disks[0].overridden.size(), 1U);
+  EXPECT_NE(taken.disks[0].overridden[0].find("lab:web01/vda"), std::string::npos);
   EXPECT_TRUE(target() == m_source.bytes);
   // What was known of vda there is not believed any more.
   EXPECT_EQ(m_state->list_checkpoints().size(), 1U);
   EXPECT_EQ(checkpoint()->identity.disk_id, "vdb");
+}
+
+// Half written by a first full of vda, which has no checkpoint yet.
+TEST_F(SyncRunTest, ATargetThatAnotherDiskHasBegunIsRefusedAndForceSaysSo) {
+  interrupt(header(SyncMode::full, "", "g1"), {{0, k_size, ExtentKind::data}});
+  auto other = header(SyncMode::full, "", "h1");
+  other.disks[0].id = "vdb";
+  const auto refused = run(other, {{0, k_size, ExtentKind::data}});
+  EXPECT_EQ(refused.status(), ExitStatus::wrong_target);
+  const std::string what =
+      "a run of the disk lab:vm-1/vda was interrupted while it changed this target";
+  EXPECT_NE(refused.disks[0].error.find(what), std::string::npos) << refused.disks[0].error;
+  EXPECT_TRUE(refused.disks[0].overridden.empty());
+
+  SyncOptions options;
+  options.force = Force::yes;
+  const auto taken = run(other, {{0, k_size, ExtentKind::data}}, options);
+  EXPECT_EQ(taken.status(), ExitStatus::done) << taken.disks[0].error;
+  EXPECT_EQ(taken.disks[0].overridden, std::vector<std::string>{what});
+  EXPECT_TRUE(target() == m_source.bytes);
+  EXPECT_TRUE(m_state->list_in_progress().empty());
 }
 
 TEST_F(SyncRunTest, ADeltaDoesNotRecreateATargetThatIsGone) {

@@ -223,8 +223,13 @@ SnapshotDocument QemuPlatform::describe_snapshot(
     const BitmapHandover& handover = handovers[index];
     const std::string source = export_uri(
         request.nbd_socket, node_name(document.snapshot_id, NodeKind::frozen_export, index));
-    document.disks.push_back({disk.id, disk.label, disk.size, handover.added, source,
-                              !handover.added.empty(), handover.failure});
+    document.disks.push_back({.id = disk.id,
+                              .label = disk.label,
+                              .size = disk.size,
+                              .change_id = handover.added,
+                              .source = source,
+                              .tracked = !handover.added.empty(),
+                              .untracked_reason = handover.failure});
     if (!handover.lost.empty()) {
       data.lost[disk.id] = handover.lost;
     }
