@@ -8,6 +8,7 @@ find_package(spdlog REQUIRED)
 pkg_check_modules(LIBNBD REQUIRED IMPORTED_TARGET libnbd>=1.14)
 pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
 pkg_check_modules(OPENSSL REQUIRED IMPORTED_TARGET libcrypto)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 # SOCI 4.0.3 of Debian ships no .pc file.
 find_path(SOCI_INCLUDE_DIR soci/soci.h REQUIRED)

@@ -20,6 +20,11 @@ namespace hamal::repository {
 using Bytes = std::vector<std::byte>;
 using ByteView = std::span<const std::byte>;
 
+inline constexpr std::uint32_t k_seal_tag_bytes = 16;  ///< appended to what is sealed
+
+/// Fetches the text of keys/ID.
+using FetchKeyObject = std::function<std::string(const KeyId&)>;
+
 /// A data key wrapped to one recipient: what the object keys/ID holds a list of.
 struct WrappedKey {
   std::string recipient;  ///< fingerprint of the public key
@@ -32,8 +37,9 @@ class RecordSealer {
   virtual ~RecordSealer() = default;
   /// nullopt: plain.
   virtual std::optional<KeyId> key_id() const = 0;
-  /// The nonce used; `sealed` is as long as the body and the tag of 16 bytes.
-  virtual std::uint64_t seal(const RecordId& id, ByteView body, Bytes& sealed) = 0;
+  /// Appends the sealed body, k_seal_tag_bytes longer than `body`, and returns the nonce used. Of a
+  /// plain sealer: the body itself, and 0. `body` must not lie in `to`.
+  virtual std::uint64_t seal(const RecordId& id, ByteView body, Bytes& to) = 0;
 };
 
 /// Thread-safe. Errors: hamal::Error; what does not authenticate is a permanent one saying so.
@@ -53,10 +59,14 @@ class Keyring {
   virtual std::unique_ptr<RecordSealer> new_sealer(std::string& key_object) const = 0;
   /// Whether records can be read: a private key is here, or nothing is encrypted.
   virtual bool can_read_records() const noexcept = 0;
-  /// Opens a sealed body. `key_object` fetches the text of keys/ID when the key is not known yet.
-  virtual Bytes open_record(const KeyId& key, std::uint64_t nonce, const RecordId& id,
-                            ByteView sealed,
-                            const std::function<std::string(const KeyId&)>& key_object) const = 0;
+  /// Opens a sealed body into `body` (its content is replaced). `key_object` is called when the
+  /// key is not known yet.
+  virtual void open_record(const KeyId& key, std::uint64_t nonce, const RecordId& id,
+                           ByteView sealed, Bytes& body,
+                           const FetchKeyObject& key_object) const = 0;
 };
+
+/// Of a repository without encryption.
+std::unique_ptr<Keyring> make_plain_keyring();
 
 }  // namespace hamal::repository

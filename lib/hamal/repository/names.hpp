@@ -39,10 +39,12 @@ std::optional<SessionId> parse_session_id(std::string_view hex);
 std::optional<Digest> parse_digest(std::string_view hex);
 SessionId random_session_id();
 
-/// Any text as part of a key: [A-Za-z0-9_-] and inner "." stay, every other byte is "=XX"; longer
-/// than 160 characters: cut, with "=" and the first 16 hexadecimal digits of its SHA-256.
+/// Any text as part of a key: [A-Za-z0-9_-] and inner "." stay, every other byte is "=XX", nothing
+/// is "=". Longer than 160 characters: cut, with "==" and the first 16 hexadecimal digits of the
+/// SHA-256 of the text. What was cut is not cut again: it stands for itself.
 std::string escape_key_part(std::string_view text);
-/// nullopt for what escape_key_part() never makes, and for a cut one.
+/// nullopt for what escape_key_part() never makes. Of a cut one it is the part itself, so that a
+/// key found in a list names the same object again; the whole name is in the manifest.
 std::optional<std::string> unescape_key_part(std::string_view part);
 
 inline constexpr const char* k_description_key = "repository.json";

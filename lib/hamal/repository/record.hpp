@@ -32,12 +32,16 @@ struct RecordPlace {
   friend bool operator==(const RecordPlace&, const RecordPlace&) = default;
 };
 
-/// Compresses (a buffer and a zstd context per object: one thread each).
+inline constexpr int k_record_level = 1;  ///< of zstd
+
+/// Compresses and seals (a buffer and a zstd context per object: one thread each).
 class RecordEncoder {
  public:
-  explicit RecordEncoder(RecordSealer& sealer);
+  /// `level` is zstd's; 0: nothing is compressed. The sealer outlives the encoder.
+  explicit RecordEncoder(RecordSealer& sealer, int level = k_record_level);
   ~RecordEncoder();
-  /// Header and body of `plain` (1 to k_record_bytes bytes), appended to `to`.
+  /// Header and body of `plain` (1 to k_record_bytes bytes), appended to `to`. The pack's table of
+  /// keys has the sealer's alone.
   void encode(const RecordId& id, ByteView plain, Bytes& to);
 
  private:
@@ -48,13 +52,19 @@ class RecordEncoder {
 /// Throws a permanent Error naming `object` for what is no header, or says lengths that cannot be.
 RecordHeader parse_record_header(ByteView bytes, const std::string& object);
 
-/// The plain bytes, their id checked. `stored` is header and body. `keys` is the pack's key table.
-/// One zstd context per thread inside. Throws a permanent Error naming `object` when anything does
-/// not agree.
+/// k_record_header_bytes of it.
+void append_record_header(const RecordHeader& header, Bytes& to);
+/// Into the header that `header` begins with: the nonce is known once the body is sealed.
+void put_record_nonce(std::span<std::byte> header, std::uint64_t nonce);
+
+/// A buffer and a zstd context per object: one thread each.
 class RecordDecoder {
  public:
-  RecordDecoder(const Keyring& keyring, std::function<std::string(const KeyId&)> key_object);
+  RecordDecoder(const Keyring& keyring, FetchKeyObject key_object);
   ~RecordDecoder();
+  /// The plain bytes, their id checked. `stored` is header and body, `keys` the pack's key table,
+  /// `plain` as long as the record. Throws a permanent Error naming `object` when anything does not
+  /// agree; what is in `plain` then is worth nothing.
   void decode(ByteView stored, const RecordId& expected, std::span<const KeyId> keys,
               const std::string& object, std::span<std::byte> plain);
 
