@@ -13,11 +13,7 @@ from servers import nbdkit
 
 MIB = 1 << 20
 BLOCK = 4096
-MEMORY_LIMIT_MIB = 512  # hamal.conf(5), memory_limit: the default, of buffers
-# What a run may need beside its buffers: the program, and per reader a thread's stack that is
-# touched, two queues and a connection.
-OVERHEAD_MIB = 32
-OVERHEAD_PER_READER_MIB = 0.125
+MEMORY_LIMIT_MIB = 512  # hamal.conf(5), memory_limit: the default
 WINDOW_MIB = 128  # of a run whose extents are many and whose requests are few
 
 
@@ -86,8 +82,7 @@ def many_disks(directory, options):
         done = sync(directory, stream, target.replace(":///", ":///{disk}"),
                     [f"--readers={readers}", *options])
     shutil.rmtree(targets)
-    return row_of(done, MEMORY_LIMIT_MIB + OVERHEAD_MIB +
-                  disks * readers * OVERHEAD_PER_READER_MIB, disks=disks, readers=readers)
+    return row_of(done, MEMORY_LIMIT_MIB, disks=disks, readers=readers)
 
 
 def ten_million_extents(directory, options):
@@ -154,7 +149,7 @@ def million_changes(directory, options, kind, count=1_000_000):
     stream.unlink()
     (directory / "replica.raw").unlink()
     more = {"server": server_reads(statistics)} if kind == "nbd" else {}
-    return row_of(done, MEMORY_LIMIT_MIB + OVERHEAD_MIB, changes=count, **more)
+    return row_of(done, MEMORY_LIMIT_MIB, changes=count, **more)
 
 
 def server_reads(path):

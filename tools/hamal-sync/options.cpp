@@ -76,7 +76,7 @@ void add_sync_options(CLI::App& app, SyncRequest& request) {
          [&request](const std::string& text) {
            request.memory_limit = size_of("--memory-limit", text, 1U << 20);
          },
-         "Buffers of all disks together (default: [sync] memory_limit)")
+         "Memory of the run, all disks together (default: [sync] memory_limit)")
       ->type_name("SIZE");
   app.add_option("--metrics-file", request.metrics_file,
                  "Write metrics of the run there, for Prometheus' node exporter")

@@ -49,6 +49,12 @@ void require_other_than_source(const StreamHeader& header, const std::vector<End
   }
 }
 
+// An eighth is left to what else a run needs: the program, and a stack and two connections a worker
+// (scripts/bench --case many-disks).
+constexpr std::uint64_t buffer_bytes(std::uint64_t memory_limit) {
+  return memory_limit - memory_limit / 8;
+}
+
 // What both forms of a run share: the disks, the clock, the result.
 class Run {
  public:
@@ -128,7 +134,7 @@ class DiskCrew {
     const unsigned most = std::clamp(m_options.max_parallel_disks, start, disks);
     m_pace = {.readers = m_options.readers,
               .max_readers = m_options.max_readers,
-              .memory = m_options.memory_limit / most,
+              .memory = buffer_bytes(m_options.memory_limit) / most,
               .limit = &m_limit,
               .release = m_options.release,
               .load = &m_load,

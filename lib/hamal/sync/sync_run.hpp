@@ -45,7 +45,7 @@ struct SyncOptions {
   unsigned max_readers = 2;  ///< the ceiling to which latency may raise them
   unsigned parallel_disks = 4;
   unsigned max_parallel_disks = 4;
-  std::uint64_t memory_limit = 512ULL << 20;   ///< bytes of buffers, all disks together
+  std::uint64_t memory_limit = 512ULL << 20;   ///< bytes, of the whole run
   std::uint64_t bytes_per_second = 0;          ///< of all disks together; 0: no limit
   std::chrono::milliseconds release{0};        ///< how long a reader yields after each MiB
   std::chrono::milliseconds retry_pause{100};  ///< the first one after a failed read
