@@ -261,11 +261,14 @@ void DiskSync::copy(std::unique_ptr<BlockReader> source,
       {m_options.flush_period, flush_bounds()},
       [this](const std::vector<Extent>& finished) { record_finished(finished); },
       std::chrono::steady_clock::now());
+  // A request costs a round trip, or at least a server's attention; to the kernel next to nothing.
+  const std::uint64_t gap =
+      source->file_descriptor() >= 0 ? 0 : worthwhile_gap(m_plan.totals(), m_planned.disk.size);
   const DiskCopyRequest request{
       .open_source = reopen,
       .reopen_target = [this]() -> BlockWriter& { return reopen_target(); },
       .plan =
-          [this, fill, gap = worthwhile_gap(m_plan.totals(), m_planned.disk.size)] {
+          [this, fill, gap] {
             return fill ? fill_gaps(plan(), m_planned.disk.size) : coalesce(plan(), gap);
           },
       .blank = blank(),
