@@ -2,24 +2,17 @@
 #pragma once
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "hamal/config/config.hpp"
+#include "hamal/repository/condemned.hpp"
 #include "hamal/repository/keyring.hpp"
 #include "hamal/repository/layer_stack.hpp"
 #include "hamal/repository/manifest.hpp"
 #include "hamal/store/object_store.hpp"
 
 namespace hamal::repository {
-
-/// What prune rounds have condemned (design.md §7, hamal-repository(5), PRUNING).
-struct Condemned {
-  std::set<std::string> versions;  ///< slot keys dropped, of all rounds
-  std::set<PackName> packs;        ///< of rounds that are not done
-  std::set<std::string> layers;    ///< keys, of rounds that are not done
-};
 
 /// One visible version, without its manifest's bulk.
 struct VersionName {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "hamal/stream/stream_header.hpp"
-#include "hamal/stream/strict_json.hpp"
+#include "hamal/json/strict_json.hpp"
 
 namespace hamal {
 

@@ -9,7 +9,7 @@
 
 #include "hamal/stream/data_stream.hpp"
 #include "hamal/stream/header_json.hpp"
-#include "hamal/stream/strict_json.hpp"
+#include "hamal/json/strict_json.hpp"
 
 namespace hamal {
 namespace {

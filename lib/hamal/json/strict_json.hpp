@@ -1,5 +1,5 @@
-// JSON from outside: parsed strictly, its fields taken with their types checked. Private to
-// stream/.
+// JSON from outside: parsed strictly, its fields taken with their types checked. For .cpp files
+// alone: the header of the JSON library is a slow one.
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>

@@ -1,5 +1,5 @@
 // The parser's guard and the fields' types.
-#include "hamal/stream/strict_json.hpp"
+#include "hamal/json/strict_json.hpp"
 
 #include <fmt/core.h>
 

@@ -1,0 +1,183 @@
+#include "hamal/repository/repository.hpp"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "hamal/repository/description.hpp"
+#include "hamal/repository/hash.hpp"
+#include "hamal/util/parallel.hpp"
+
+namespace hamal::repository {
+namespace {
+
+constexpr std::uint64_t k_max_description = 1U << 20;
+constexpr std::uint64_t k_max_manifest = 64U << 20;
+constexpr std::uint64_t k_max_round = 256U << 20;
+// Requests for small objects wait for the store, not for a processor.
+constexpr unsigned k_threads = 8;
+constexpr std::size_t k_kept_manifests = 256;
+
+class OpenedRepository : public Repository {
+ public:
+  OpenedRepository(std::unique_ptr<ObjectStore> store, Description description,
+                   std::unique_ptr<Keyring> keyring)
+      : m_store(std::move(store)),
+        m_description(std::move(description)),
+        m_keyring(std::move(keyring)) {}
+
+  ObjectStore& store() noexcept override { return *m_store; }
+  const Keyring& keyring() const noexcept override { return *m_keyring; }
+  const std::string& id() const noexcept override { return m_description.id; }
+
+  std::vector<VmName> vms() override {
+    std::set<VmName> all;
+    m_store->list("versions/", [&](const ObjectInfo& object) {
+      if (auto slot = parse_slot_key(object.key)) {
+        all.insert(std::move(slot->vm));
+      }
+    });
+    return {all.begin(), all.end()};
+  }
+
+  std::vector<VersionName> slots(const VmName& vm) override {
+    std::vector<VersionName> all;
+    m_store->list(versions_prefix(vm), [&](const ObjectInfo& object) {
+      if (auto slot = parse_slot_key(object.key)) {
+        all.push_back({std::move(slot->vm), slot->generation, object.key});
+      }
+    });
+    return all;
+  }
+
+  Condemned condemned() override {
+    if (m_store->list_lag().count() > 0) {
+      std::this_thread::sleep_for(m_store->list_lag());
+    }
+    std::set<std::string> done;
+    m_store->list("done/", [&](const ObjectInfo& object) { done.insert(object.key.substr(5)); });
+    std::vector<std::string> keys;
+    m_store->list("condemned/", [&](const ObjectInfo& object) { keys.push_back(object.key); });
+    std::vector<CondemnedRound> rounds(keys.size());
+    for_each_parallel(keys.size(), k_threads, [&](std::size_t i) {
+      rounds[i] = parse_condemned(m_store->get(keys[i], k_max_round), keys[i], *m_keyring);
+    });
+    Condemned all;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      all.versions.merge(rounds[i].versions);
+      if (!done.contains(keys[i].substr(10))) {
+        all.packs.merge(rounds[i].packs);
+        all.objects.merge(rounds[i].objects);
+      }
+    }
+    return all;
+  }
+
+  std::optional<Manifest> read_version(const VersionName& slot) override {
+    {
+      const std::lock_guard lock(m_mutex);
+      if (const auto kept = m_kept.find(slot.key); kept != m_kept.end()) {
+        return kept->second;
+      }
+    }
+    Slot read = parse_slot(m_store->get(slot.key, k_max_manifest), slot.key, *m_keyring);
+    auto* manifest = std::get_if<Manifest>(&read);
+    if (manifest == nullptr) {
+      return std::nullopt;
+    }
+    if (manifest->repository != m_description.id) {
+      throw Error(ErrorKind::failed, "is a version of another repository", slot.key,
+                  "hamal-repo verify says what suffers");
+    }
+    const std::lock_guard lock(m_mutex);
+    if (m_kept.size() >= k_kept_manifests) {
+      m_kept.clear();
+    }
+    m_kept.emplace(slot.key, *manifest);
+    return std::move(*manifest);
+  }
+
+  std::vector<Manifest> visible_versions(const VmName& vm) override {
+    const Condemned dropped = condemned();
+    std::vector<VersionName> names = slots(vm);
+    std::erase_if(names,
+                  [&](const VersionName& name) { return dropped.versions.contains(name.key); });
+    std::vector<std::optional<Manifest>> read(names.size());
+    for_each_parallel(names.size(), k_threads,
+                      [&](std::size_t i) { read[i] = read_version(names[i]); });
+    std::vector<Manifest> all;
+    for (auto& manifest : read) {
+      if (manifest) {
+        all.push_back(std::move(*manifest));
+      }
+    }
+    return all;
+  }
+
+  std::optional<Manifest> newest_with_disk(const VmName& vm, const std::string& disk_id) override {
+    const Condemned dropped = condemned();
+    const std::vector<VersionName> names = slots(vm);
+    for (auto name = names.rbegin(); name != names.rend(); ++name) {
+      if (dropped.versions.contains(name->key)) {
+        continue;
+      }
+      auto manifest = read_version(*name);
+      if (manifest && std::any_of(manifest->disks.begin(), manifest->disks.end(),
+                                  [&](const DiskVersion& disk) { return disk.id == disk_id; })) {
+        return manifest;
+      }
+    }
+    return std::nullopt;
+  }
+
+  LayerStack open_layers(const DiskVersion& disk) override {
+    LayerStack stack(disk.layers.size());
+    for_each_parallel(stack.size(), k_threads, [&](std::size_t i) {
+      stack[i] = Layer::open(*m_store, *m_keyring, disk.layers[i]);
+    });
+    return stack;
+  }
+
+  RecordPlace current_place(const RecordPlace& place, bool refresh) override {
+    static_cast<void>(refresh);
+    return place;
+  }
+
+ private:
+  std::unique_ptr<ObjectStore> m_store;
+  Description m_description;
+  std::unique_ptr<Keyring> m_keyring;
+  std::mutex m_mutex;
+  std::map<std::string, Manifest> m_kept;  // by slot key: immutable until dropped
+};
+
+}  // namespace
+
+void init_repository(ObjectStore& store, const InitOptions& options) {
+  static_cast<void>(options);
+  const Description description{to_hex(random_session_id()), false};
+  const std::string text = to_text(description);
+  if (!store.put_if_absent(k_description_key, bytes_of(text))) {
+    throw Error(ErrorKind::usage, "holds a repository already", store.uri(),
+                "hamal-repo list shows what is in it");
+  }
+}
+
+std::unique_ptr<Repository> open_repository(std::unique_ptr<ObjectStore> store,
+                                            const Config& config) {
+  static_cast<void>(config);
+  std::string text;
+  try {
+    text = store->get(k_description_key, k_max_description);
+  } catch (const ObjectMissing&) {
+    throw Error(ErrorKind::usage, "holds no repository", store->uri(),
+                "make one: hamal-repo init " + store->uri());
+  }
+  Description description =
+      parse_description(text, store->uri() + "/" + std::string(k_description_key));
+  return std::make_unique<OpenedRepository>(std::move(store), std::move(description),
+                                            make_plain_keyring());
+}
+
+}  // namespace hamal::repository
