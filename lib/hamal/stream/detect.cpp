@@ -3,10 +3,10 @@
 
 #include <array>
 
+#include "hamal/json/strict_json.hpp"
 #include "hamal/stream/byte_input.hpp"
 #include "hamal/stream/data_stream.hpp"
 #include "hamal/stream/header_json.hpp"
-#include "hamal/json/strict_json.hpp"
 
 namespace hamal {
 namespace {

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
-#include "hamal/stream/stream_header.hpp"
 #include "hamal/json/strict_json.hpp"
+#include "hamal/stream/stream_header.hpp"
 
 namespace hamal {
 

@@ -7,9 +7,9 @@
 #include <charconv>
 #include <set>
 
+#include "hamal/json/strict_json.hpp"
 #include "hamal/stream/data_stream.hpp"
 #include "hamal/stream/header_json.hpp"
-#include "hamal/json/strict_json.hpp"
 
 namespace hamal {
 namespace {
