@@ -205,6 +205,9 @@ Config ConfigLoader::finish() {
   for (const char* const kind : {"platform", "s3", "job"}) {
     for (const auto& [name, section] : *sections_of(kind)) {
       check_named(kind, section);
+      if (kind == std::string_view("s3")) {
+        check_address(section);
+      }
     }
   }
   const auto auth_key = m_seen.find({"mass", "auth_key"});
@@ -260,6 +263,23 @@ void ConfigLoader::check_named(const std::string& kind, const NamedSection& sect
       check_secret(label_of(title, key), parse_secret(value), origin);
     }
   }
+}
+
+void ConfigLoader::check_address(const NamedSection& section) {
+  const std::string endpoint = section.get("endpoint");
+  constexpr std::string_view k_plain = "http://";
+  if (!endpoint.starts_with(k_plain)) {
+    return;
+  }
+  const std::string host = endpoint.substr(k_plain.size());
+  for (const char* const here : {"localhost", "127.", "[::1]"}) {
+    if (host.starts_with(here)) {
+      return;
+    }
+  }
+  warn(section.origins.at("endpoint"),
+       fmt::format("{}: http:// sends all data unencrypted; use https://",
+                   label_of("s3 " + section.name, "endpoint")));
 }
 
 void ConfigLoader::check_secret(const std::string& label, const SecretReference& secret,

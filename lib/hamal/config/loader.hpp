@@ -28,6 +28,7 @@ class ConfigLoader {
   void warn_unknown_key(const ConfigOrigin& origin, const IniEntry& entry);
   void note_duplicate(const ConfigOrigin& origin, const IniEntry& entry);
   void check_named(const std::string& kind, const NamedSection& section);
+  void check_address(const NamedSection& section);
   void check_secret(const std::string& label, const SecretReference& secret,
                     const ConfigOrigin& origin);
   void limit_start(const char* key, unsigned& start, unsigned ceiling);

@@ -77,17 +77,44 @@ void add_platform(std::vector<NamedKeySpec>& keys) {
   keys.push_back(key(p, "offline", {"file"}, "True or False (yes/no, on/off, 1/0)", is_bool));
 }
 
-void add_s3_and_job(std::vector<NamedKeySpec>& keys) {
+void add_s3(std::vector<NamedKeySpec>& keys) {
   const string s = "s3";
-  keys.push_back(key(s, "endpoint", k_any, "https://HOST[:PORT]"));
+  keys.push_back(key(s, "endpoint", k_any, "https://HOST[:PORT] or http://HOST[:PORT]",
+                     [](const string& text) {
+                       return text.starts_with("https://") || text.starts_with("http://");
+                     }));
   keys.push_back(key(s, "region", k_any, "the region's name"));
   keys.push_back(key(s, "bucket", k_any, "the bucket's name"));
   keys.push_back(key(s, "access_key", k_any, "the access key's id"));
   keys.push_back(secret_key(s, "secret_key", k_any));
+  keys.push_back(secret_key(s, "session_token", k_any));
   keys.push_back(key(s, "ca_file", k_any, "an absolute path", is_absolute));
   const std::vector<string> styles{"path", "virtual"};
   keys.push_back(key(s, "addressing_style", k_any, allowed_words(styles), one_of(styles)));
+  const CountRange requests{1, 1024};
+  keys.push_back(
+      key(s, "parallel_requests", k_any, allowed_count(requests),
+          [requests](const string& text) { return parse_count(text, requests).has_value(); }));
+  const auto add_duration = [&](const char* name, const DurationRange& range) {
+    keys.push_back(key(s, name, k_any, allowed_duration(range), [range](const string& text) {
+      return parse_ranged_duration(text, range).has_value();
+    }));
+  };
+  add_duration("retry_max", {std::chrono::milliseconds(0), std::chrono::hours(1)});
+  add_duration("request_timeout", {std::chrono::seconds(1), std::chrono::hours(1)});
+  add_duration("list_lag", {std::chrono::milliseconds(0), std::chrono::hours(1)});
+  const SizeRange part{5ULL << 20U, 1ULL << 30U, Unit::bytes};
+  keys.push_back(key(s, "part_size", k_any, allowed_size(part), [part](const string& text) {
+    return parse_ranged_size(text, part).has_value();
+  }));
+  const string boolean = "True or False (yes/no, on/off, 1/0)";
+  keys.push_back(key(s, "verify_etag", k_any, boolean, is_bool));
+  keys.push_back(key(s, "remove_versions", k_any, boolean, is_bool));
+  const std::vector<string> modes{"governance", "compliance"};
+  keys.push_back(key(s, "object_lock_mode", k_any, allowed_words(modes), one_of(modes)));
+}
 
+void add_job(std::vector<NamedKeySpec>& keys) {
   const string j = "job";
   keys.push_back(key(j, "platform", k_any, "the NAME of a [platform NAME] section"));
   keys.push_back(key(j, "vm", k_any, "a machine's id or name, or a pattern with * and ?"));
@@ -111,7 +138,8 @@ const std::vector<NamedKeySpec>& named_keys() {
   static const std::vector<NamedKeySpec> keys = [] {
     std::vector<NamedKeySpec> all;
     add_platform(all);
-    add_s3_and_job(all);
+    add_s3(all);
+    add_job(all);
     return all;
   }();
   return keys;

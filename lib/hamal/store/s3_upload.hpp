@@ -1,0 +1,20 @@
+// A multipart upload. Private to this folder.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "hamal/store/object_store.hpp"
+#include "hamal/store/s3_client.hpp"
+
+namespace hamal {
+
+/// What fits into one part becomes a single PUT. Parts are sent one after the other, by whoever
+/// appends; they grow with their number, so that any object that a service takes has at most
+/// 10,000.
+std::unique_ptr<ObjectUpload> start_s3_upload(S3Client& client, const std::string& key_in_bucket);
+
+/// One PUT; true for an answer of 2xx, false for 412 (with If-None-Match).
+bool put_s3_object(S3Client& client, const std::string& key_in_bucket,
+                   std::span<const std::byte> bytes, std::vector<HttpHeader> headers = {});
+
+}  // namespace hamal

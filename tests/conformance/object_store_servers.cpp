@@ -1,0 +1,122 @@
+#include "object_store_servers.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <stdexcept>
+
+#include "hamal/block/endpoint.hpp"
+#include "hamal/config/config.hpp"
+#include "hamal/store/s3_client.hpp"
+
+namespace hamal::testing {
+namespace {
+
+std::string lab(const std::string& name) {
+  return std::string(HAMAL_SOURCE_DIR) + "/tests/lab/" + name;
+}
+
+}  // namespace
+
+HeldServer::HeldServer(const std::vector<std::string>& argv) {
+  std::vector<char*> words;
+  for (const std::string& word : argv) {
+    words.push_back(const_cast<char*>(word.c_str()));  // NOLINT: execvp takes no const
+  }
+  words.push_back(nullptr);
+  int in[2];
+  int out[2];
+  // Close-on-exec, so that no other child holds the server's standard input.
+  if (::pipe2(in, O_CLOEXEC) != 0 || ::pipe2(out, O_CLOEXEC) != 0) {
+    throw std::runtime_error("cannot make a pipe");
+  }
+  m_pid = ::fork();
+  if (m_pid == 0) {
+    ::dup2(in[0], 0);
+    ::dup2(out[1], 1);
+    ::execvp(words[0], words.data());
+    ::_exit(127);
+  }
+  ::close(in[0]);
+  ::close(out[1]);
+  m_hold = UniqueFd(in[1]);
+  const UniqueFd report(out[0]);
+  try {
+    read_report(report.get());
+  } catch (...) {
+    m_hold.reset();
+    ::waitpid(m_pid, nullptr, 0);
+    throw;
+  }
+}
+
+void HeldServer::read_report(int from) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> lines(::fdopen(::dup(from), "r"),
+                                                              std::fclose);
+  char buffer[4096];
+  while (lines && std::fgets(buffer, sizeof buffer, lines.get()) != nullptr) {
+    std::string line = buffer;
+    line.pop_back();
+    if (line == "ready") {
+      return;
+    }
+    const std::size_t equals = line.find('=');
+    m_values[line.substr(0, equals)] = line.substr(equals + 1);
+  }
+  throw std::runtime_error("the server ended before it was ready");
+}
+
+HeldServer::~HeldServer() {
+  m_hold.reset();
+  ::waitpid(m_pid, nullptr, 0);
+}
+
+FaultyS3::FaultyS3() : m_server({lab("s3_faults.py")}), m_http({}, m_cancel) {}
+
+std::string FaultyS3::section(const std::string& name, const std::string& more) const {
+  return "[s3 " + name + "]\nendpoint = " + endpoint() +
+         "\nbucket = bucket\naccess_key = FAULTYKEY\nsecret_key = faulty/secret+key\n" + more +
+         "\n";
+}
+
+std::string FaultyS3::tell(const std::string& method, const std::string& path,
+                           const std::string& body) {
+  HttpRequest request;
+  request.method = method;
+  request.url = endpoint() + path;
+  request.body = std::as_bytes(std::span(body));
+  return m_http.perform(request).body;
+}
+
+Radosgw::Radosgw() : m_server({lab("ceph.sh"), "run", m_scratch.path().string()}) {}
+
+Radosgw& Radosgw::get() {
+  static Radosgw radosgw;
+  return radosgw;
+}
+
+std::string Radosgw::section(const std::string& name, const std::string& bucket, Tls tls,
+                             const std::string& more) const {
+  const std::string address = tls == Tls::yes ? "endpoint = " + m_server.value("https_endpoint") +
+                                                    "\nca_file = " + m_server.value("ca_file")
+                                              : "endpoint = " + m_server.value("http_endpoint");
+  return "[s3 " + name + "]\n" + address + "\nbucket = " + bucket +
+         "\naccess_key = " + m_server.value("access_key") +
+         "\nsecret_key = " + m_server.value("secret_key") + "\n" + more + "\n";
+}
+
+void Radosgw::make_bucket(const std::string& bucket, const std::vector<HttpHeader>& headers) const {
+  const Config config = parse_config(section("lab", bucket, Tls::no), "lab");
+  const CancelToken cancel;
+  S3Client client(read_s3_options(parse_endpoint("s3://lab"), config), cancel);
+  S3Request request;
+  request.method = "PUT";
+  request.headers = headers;
+  client.call(request);
+}
+
+}  // namespace hamal::testing
