@@ -128,11 +128,11 @@ std::string to_hex(const Digest& digest) {
   return hex_text(digest);
 }
 
-std::optional<SessionId> parse_session_id(std::string_view text) {
-  return parse_hex<16>(text);
+std::optional<SessionId> parse_session_id(std::string_view hex) {
+  return parse_hex<16>(hex);
 }
-std::optional<Digest> parse_digest(std::string_view text) {
-  return parse_hex<32>(text);
+std::optional<Digest> parse_digest(std::string_view hex) {
+  return parse_hex<32>(hex);
 }
 
 SessionId random_session_id() {

@@ -23,6 +23,7 @@ using KeyId = std::array<std::byte, 16>;
 struct PackName {
   SessionId session{};
   std::uint32_t number = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the comparison with 0 for one
   friend auto operator<=>(const PackName&, const PackName&) = default;
 };
 
@@ -30,6 +31,7 @@ struct PackName {
 struct VmName {
   std::string platform;
   std::string vm_id;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the comparison with 0 for one
   friend auto operator<=>(const VmName&, const VmName&) = default;
 };
 

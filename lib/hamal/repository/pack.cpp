@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "hamal/repository/hash.hpp"
 #include "hamal/repository/little_endian.hpp"
 #include "hamal/util/error.hpp"
 
@@ -70,6 +71,37 @@ PackEnd parse_end(ByteView pack, const std::string& object) {
   return end;
 }
 
+std::string at_offset(const std::string& object, std::uint64_t offset) {
+  return fmt::format("{} at {}", object, offset);
+}
+
+/// `bytes`: header and records, without the end.
+template <typename Each>
+void walk(ByteView bytes, const std::string& object, const Each& each) {
+  const std::size_t keys = parse_pack_header(bytes, object).size();
+  for (std::uint64_t at = pack_header_bytes(keys); at < bytes.size();) {
+    const RecordHeader header = parse_record_header(bytes.subspan(at), object);
+    const std::uint64_t length = k_record_header_bytes + std::uint64_t{header.body_length};
+    if (length > bytes.size() - at) {
+      damaged(at_offset(object, at), "a record goes beyond the end of its pack");
+    }
+    if (header.key && *header.key >= keys) {
+      damaged(at_offset(object, at), "a record has a key that its pack does not name");
+    }
+    each(at, header, bytes.subspan(at, length));
+    at += length;
+  }
+}
+
+Digest covered_digest(ByteView bytes, const std::string& object) {
+  Sha256 digest;
+  digest.update(bytes.first(parse_pack_header_bytes(bytes, object)));
+  walk(bytes, object, [&](std::uint64_t /*at*/, const RecordHeader& header, ByteView stored) {
+    digest.update(covered(header, stored));
+  });
+  return digest.finish();
+}
+
 }  // namespace
 
 PackBuilder::PackBuilder(const std::vector<KeyId>& keys) {
@@ -82,24 +114,15 @@ PackBuilder::PackBuilder(const std::vector<KeyId>& keys) {
   for (const KeyId& key : keys) {
     append(m_bytes, key);
   }
-  m_digest.update(m_bytes);
-  m_hashed = m_bytes.size();
-}
-
-void PackBuilder::added() {
-  // Now, while the record is still in the processor's cache.
-  const ByteView stored = ByteView(m_bytes).subspan(m_hashed);
-  m_digest.update(covered(parse_record_header(stored, "pack"), stored));
-  m_hashed = m_bytes.size();
-  ++m_records;
 }
 
 Bytes PackBuilder::finish() {
   const std::uint64_t bytes = m_bytes.size();
+  const Digest digest = covered_digest(m_bytes, "the pack being written");
   append(m_bytes, bytes_of(k_end));
   append_number(m_bytes, m_records);
   append_number(m_bytes, bytes);
-  append(m_bytes, m_digest.finish());
+  append(m_bytes, digest);
   return std::move(m_bytes);
 }
 
@@ -136,41 +159,18 @@ void scan_pack(ByteView pack, const std::string& object,
                                         ByteView stored)>& each) {
   const PackEnd end = parse_end(pack, object);
   const ByteView bytes = pack.first(end.bytes);
-  const std::vector<KeyId> keys = parse_pack_header(bytes, object);
-  const std::uint64_t start = pack_header_bytes(keys.size());
-
-  // The digest first: nothing is told of a pack that is not whole.
-  const auto walk = [&](const auto& visit) {
-    std::uint64_t records = 0;
-    for (std::uint64_t at = start; at < bytes.size(); ++records) {
-      const std::string where = fmt::format("{} at {}", object, at);
-      const RecordHeader header = parse_record_header(bytes.subspan(at), where);
-      const std::uint64_t length = k_record_header_bytes + std::uint64_t{header.body_length};
-      if (length > bytes.size() - at) {
-        damaged(where, "a record goes beyond the end of its pack");
-      }
-      if (header.key && *header.key >= keys.size()) {
-        damaged(where, "a record has a key that its pack does not name");
-      }
-      visit(at, header, bytes.subspan(at, length), where);
-      at += length;
-    }
-    return records;
-  };
-  Sha256 digest;
-  digest.update(bytes.first(start));
-  const std::uint64_t records = walk([&](std::uint64_t /*at*/, const RecordHeader& header,
-                                         ByteView stored, const std::string& where) {
-    digest.update(covered(header, stored));
+  // The digests first: nothing is told of a pack that is not whole.
+  std::uint64_t records = 0;
+  walk(bytes, object, [&](std::uint64_t at, const RecordHeader& header, ByteView stored) {
     if (is_bare(header) && sha256(stored.subspan(k_record_header_bytes)) != header.id) {
-      damaged(where, "a record's content is not the one its id names");
+      damaged(at_offset(object, at), "a record's content is not the one its id names");
     }
+    ++records;
   });
-  if (records != end.records || digest.finish() != end.digest) {
+  if (records != end.records || covered_digest(bytes, object) != end.digest) {
     damaged(object, "the pack's content is not the one its end tells of");
   }
-  walk([&](std::uint64_t at, const RecordHeader& header, ByteView stored,
-           const std::string& /*where*/) { each(at, header, stored); });
+  walk(bytes, object, each);
 }
 
 }  // namespace hamal::repository

@@ -12,7 +12,6 @@
 #include <functional>
 #include <vector>
 
-#include "hamal/repository/hash.hpp"
 #include "hamal/repository/record.hpp"
 
 namespace hamal::repository {
@@ -31,16 +30,15 @@ class PackBuilder {
   std::uint64_t offset() const noexcept { return m_bytes.size(); }
   /// The buffer to encode the next record into (RecordEncoder::encode appends); then added().
   Bytes& buffer() noexcept { return m_bytes; }
-  void added();
+  void added() noexcept { ++m_records; }
   bool empty() const noexcept { return m_records == 0; }
   bool full() const noexcept { return m_bytes.size() >= k_pack_bytes; }
-  /// The whole object; the builder is spent.
+  /// The whole object, its digest computed here; the builder is spent. Throws the Error of
+  /// parse_record_header() when what was added is no record.
   Bytes finish();
 
  private:
   Bytes m_bytes;
-  Sha256 m_digest;
-  std::uint64_t m_hashed = 0;  // up to here
   std::uint64_t m_records = 0;
 };
 

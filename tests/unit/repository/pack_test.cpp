@@ -110,7 +110,8 @@ TEST_F(Pack, CutShortOrGrownIsRefused) {
 TEST_F(Pack, DoesNotTakeWhatIsNoRecord) {
   PackBuilder builder({});
   builder.buffer().resize(builder.buffer().size() + 100);
-  EXPECT_THROW(builder.added(), Error);
+  builder.added();
+  EXPECT_THROW(builder.finish(), Error);
 }
 
 TEST_F(Pack, IsFullAtItsSize) {
