@@ -37,7 +37,7 @@ std::string random_text(std::size_t size, unsigned seed) {
 }
 
 class ObjectStoreConformance : public ::testing::TestWithParam<StoreKind> {
- protected:
+ public:
   std::vector<std::string> keys(const std::string& prefix = {}) const {
     std::vector<std::string> all;
     store->list(prefix, [&all](const ObjectInfo& info) { all.push_back(info.key); });
@@ -122,6 +122,7 @@ TEST_P(ObjectStoreConformance, OfManyOnePutIfAbsentWins) {
     std::atomic<int> winners{0};
     std::atomic<int> winner{-1};
     std::vector<std::thread> threads;
+    threads.reserve(8);
     for (int i = 0; i < 8; ++i) {
       threads.emplace_back([&, i] {
         if (store->put_if_absent(key, bytes(std::string(1000, static_cast<char>('a' + i))))) {
@@ -189,6 +190,7 @@ TEST_P(ObjectStoreConformance, ListTellsOfAll) {
   constexpr int k_count = 1100;
   std::atomic<int> next{0};
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       for (int number = next++; number < k_count; number = next++) {
@@ -287,6 +289,7 @@ TEST_P(ObjectStoreConformance, TheClockIsTheOneOfObjects) {
 
 TEST_P(ObjectStoreConformance, ManyThreadsAtOnce) {
   std::vector<std::thread> threads;
+  threads.reserve(8);
   std::atomic<int> wrong{0};
   for (unsigned i = 0; i < 8; ++i) {
     threads.emplace_back([&, i] {
@@ -312,6 +315,7 @@ TEST_P(ObjectStoreConformance, ManyThreadsAtOnce) {
 // A put meets a remove() that takes its empty directory away.
 TEST_P(ObjectStoreConformance, PutsBesideRemovesInOneDirectory) {
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&, i] {
       for (int round = 0; round < 25; ++round) {

@@ -80,7 +80,7 @@ std::span<const std::byte> bytes(std::string_view text) {
 }
 
 class DirectoryDurability : public ::testing::Test {
- protected:
+ public:
   DirectoryDurability() {
     store->put("first", bytes("x"));  // what is done once is done
     calls.root = (directory / "store").string();
