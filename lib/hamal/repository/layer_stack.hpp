@@ -9,6 +9,10 @@ namespace hamal::repository {
 
 using LayerStack = std::vector<std::shared_ptr<Layer>>;  ///< newest first
 
+/// Several sources, newest first, seen as one from `begin` on; what visible_entries() does, for
+/// entries that are not all in stored layers.
+EntrySourcePtr overlay_entries(std::vector<EntrySourcePtr> newest_first, std::uint64_t begin = 0);
+
 /// What is visible from `begin` on: entries cut where a newer layer hides them. What no layer
 /// covers is zero and not told. Memory: a block per layer.
 EntrySourcePtr visible_entries(const LayerStack& stack, std::uint64_t begin = 0);

@@ -54,6 +54,7 @@ class FakeLayer : public Layer {
   }
   const LayerReference& reference() const noexcept override { return m_reference; }
   std::uint64_t disk_size() const noexcept override { return 1ULL << 40; }
+  const ExtentTotals& totals() const noexcept override { return m_totals; }
   const std::vector<PackName>& packs() const noexcept override { return m_packs; }
   EntrySourcePtr entries(std::uint64_t /*begin*/) override {
     class Source : public EntrySource {
@@ -77,6 +78,7 @@ class FakeLayer : public Layer {
  private:
   LayerReference m_reference;
   std::vector<LayerEntry> m_entries;
+  ExtentTotals m_totals;
   std::vector<PackName> m_packs;
 };
 
