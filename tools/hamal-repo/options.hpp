@@ -1,0 +1,22 @@
+// What hamal-repo was asked to do.
+#pragma once
+#include <string>
+
+#include "common/common_options.hpp"
+#include "hamal/repository/verify.hpp"
+
+namespace hamal {
+
+enum class RepoCommand { init, list, show, stats, verify };
+
+struct RepoRequest {
+  CommonOptions common;
+  RepoCommand command = RepoCommand::list;
+  std::string repository;  ///< dir:PATH or s3://NAME/PREFIX
+  std::string vm;          ///< list, verify: may be empty; show: VM or VM@VERSION
+  repository::VerifyDepth depth = repository::VerifyDepth::quick;
+};
+
+RepoRequest parse_repo_options(int argc, const char* const* argv);
+
+}  // namespace hamal
