@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <memory>
 #include <thread>
@@ -90,6 +91,55 @@ TEST(NbdFaults, ACutConnectionCompletesAllRequestsWithATransientError) {
   queue->read(0, buffers[0], later);
   EXPECT_EQ(later.told, 1);
   EXPECT_TRUE(later.error != nullptr);
+}
+
+// The server answers in ten minutes: without the token these would wait for that, or for half a
+// minute.
+class NbdCancelled : public ::testing::Test {
+ protected:
+  void request_soon() {
+    m_signal = std::thread([this] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      cancel.request(SIGTERM);
+    });
+  }
+  ~NbdCancelled() override {
+    if (m_signal.joinable()) {
+      m_signal.join();
+    }
+  }
+
+  ScratchDirectory scratch;
+  std::vector<std::byte> buffer = std::vector<std::byte>(4096);
+  CancelToken cancel;
+
+ private:
+  std::thread m_signal;
+};
+
+TEST_F(NbdCancelled, ASynchronousReadEnds) {
+  const auto server = start_nbdkit(scratch, {"--filter=delay", "memory", "1M", "rdelay=600"});
+  NbdReader reader(server->uri(), {}, &cancel);
+  request_soon();
+  EXPECT_EQ(error_of([&] { reader.read(0, buffer); }).kind(), ErrorKind::terminated);
+  server->kill();
+}
+
+// A connection that others use too is not cut at once otherwise.
+TEST_F(NbdCancelled, WhatIsUnderWayOnASharedConnectionIsNotWaitedFor) {
+  const auto server = start_nbdkit(scratch, {"--filter=multi-conn", "--filter=delay", "memory",
+                                             "1M", "rdelay=600", "multi-conn-mode=disable"});
+  NbdReader reader(server->uri(), {}, &cancel);
+  ASSERT_EQ(reader.max_queues(), 1U);
+  Waiter waiter;
+  auto queue = reader.open_queue();
+  queue->read(0, buffer, waiter);
+  request_soon();
+  const auto begin = std::chrono::steady_clock::now();
+  queue.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(25));
+  EXPECT_EQ(waiter.told, 0);
+  server->kill();
 }
 
 TEST(NbdFaults, AWriterWhoseServerDiedNeverFlushesAgain) {

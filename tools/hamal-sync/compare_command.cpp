@@ -53,8 +53,8 @@ std::string compare_text(const CompareResult& result) {
 }  // namespace
 
 int compare_endpoints(const SyncRequest& request, Session& session) {
-  const auto source = open_block_reader(parse_endpoint(request.source));
-  const auto target = open_block_reader(parse_endpoint(request.target));
+  const auto source = open_block_reader(parse_endpoint(request.source), &session.cancel());
+  const auto target = open_block_reader(parse_endpoint(request.target), &session.cancel());
   const auto result =
       compare_disks({*source, *target,
                      request.readers.value_or(session.config().data_sync.pre_disk_readers_count),

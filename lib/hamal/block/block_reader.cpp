@@ -45,13 +45,14 @@ void drive(IoQueue& queue, const bool& pending) {
   }
 }
 
-std::unique_ptr<BlockReader> open_block_reader(const Endpoint& endpoint) {
+std::unique_ptr<BlockReader> open_block_reader(const Endpoint& endpoint,
+                                               const CancelToken* cancel) {
   switch (endpoint.kind) {
     case EndpointKind::file:
     case EndpointKind::device:
       return std::make_unique<FileReader>(endpoint.uri, endpoint.path);
     case EndpointKind::nbd:
-      return std::make_unique<NbdReader>(endpoint.uri);
+      return std::make_unique<NbdReader>(endpoint.uri, std::vector<std::string>{}, cancel);
     case EndpointKind::directory:
     case EndpointKind::s3:
       throw repository_refused(endpoint);

@@ -39,8 +39,11 @@ class BlockReader {
 /// Throws what progress() throws.
 void drive(IoQueue& queue, const bool& pending);
 
-/// Opens file:, device and nbd endpoints; others are an Error(usage).
+/// Opens file:, device and nbd endpoints; others are an Error(usage). Waiting for a server ends
+/// when `cancel` (which outlives the reader) is requested.
 struct Endpoint;
-std::unique_ptr<BlockReader> open_block_reader(const Endpoint& endpoint);
+class CancelToken;
+std::unique_ptr<BlockReader> open_block_reader(const Endpoint& endpoint,
+                                               const CancelToken* cancel = nullptr);
 
 }  // namespace hamal

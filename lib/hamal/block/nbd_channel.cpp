@@ -17,7 +17,7 @@ thread_local const NbdChannel* t_driving = nullptr;
 /// Replies handled in one progress(): bounds how long one busy connection keeps its thread from the
 /// others.
 constexpr int k_burst = 16;
-constexpr auto k_drain_timeout = std::chrono::seconds(10);
+constexpr auto k_drain_timeout = std::chrono::seconds(30);
 
 int on_extents(void* user, const char* context, std::uint64_t, std::uint32_t* entries,
                std::size_t count, int*) {
@@ -69,7 +69,8 @@ NbdChannel::~NbdChannel() {
     return m_outstanding == 0;
   };
   while (!taken_back() && !m_connection->broken()) {
-    if (!cut && (!m_connection->shared() || std::chrono::steady_clock::now() > deadline)) {
+    if (!cut && (!m_connection->shared() || m_connection->cancelled() ||
+                 std::chrono::steady_clock::now() > deadline)) {
       m_connection->cut();
       cut = true;
     }
@@ -270,6 +271,9 @@ void NbdChannel::add_poll_fds(std::vector<pollfd>& fds) const {
   if (m_event) {
     fds.push_back({m_event.get(), POLLIN, 0});
   }
+  if (const CancelToken* cancel = m_connection->cancel()) {
+    fds.push_back({cancel->poll_fd(), POLLIN, 0});
+  }
 }
 
 void NbdChannel::progress() {
@@ -280,8 +284,15 @@ void NbdChannel::progress() {
     m_woken.store(false);
   }
   deliver();
+  if (m_connection->cancelled()) {
+    m_connection->cut();
+  }
   for (int i = 0; i < k_burst && m_connection->pump(*this); ++i) {
     deliver();
+  }
+  if (m_connection->cancelled()) {
+    deliver();
+    m_connection->cancel()->check();
   }
   if (const std::exception_ptr broken = m_connection->broken()) {
     deliver();

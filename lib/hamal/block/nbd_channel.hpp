@@ -37,7 +37,8 @@ struct NbdStatusReply {
 class NbdChannel {
  public:
   explicit NbdChannel(std::shared_ptr<NbdConnection> connection);
-  /// Takes back what is outstanding: waits up to ten seconds, then cuts the connection.
+  /// Takes back what is outstanding: waits up to half a minute, then cuts the connection; at once
+  /// when the run is cancelled.
   ~NbdChannel();
   NbdChannel(const NbdChannel&) = delete;
   NbdChannel& operator=(const NbdChannel&) = delete;
@@ -56,6 +57,7 @@ class NbdChannel {
   void fail(IoCompletion& done, std::exception_ptr error);
 
   void add_poll_fds(std::vector<pollfd>& fds) const;
+  /// When the run is cancelled the connection is cut and the token's error thrown.
   void progress();
 
   /// Any thread.

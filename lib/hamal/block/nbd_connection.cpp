@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 
@@ -82,8 +83,8 @@ void NbdConnection::Close::operator()(nbd_handle* handle) const noexcept {
 }
 
 NbdConnection::NbdConnection(const std::string& uri, const std::vector<std::string>& contexts,
-                             Sharing sharing)
-    : m_uri(uri), m_sharing(sharing), m_handle(nbd_create()) {
+                             Sharing sharing, const CancelToken* cancel)
+    : m_uri(uri), m_sharing(sharing), m_cancel(cancel), m_handle(nbd_create()) {
   if (!m_handle) {
     throw Error(ErrorKind::failed, "cannot make an NBD handle: " + nbd_error_text(), uri);
   }
@@ -126,7 +127,7 @@ void NbdConnection::connect(const std::vector<std::string>& contexts) {
   while (nbd_aio_is_connecting(h) == 1 || nbd_aio_is_negotiating(h) == 1) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
-    const int ready = left.count() <= 0 ? 0 : nbd_poll(h, static_cast<int>(left.count()));
+    const int ready = await_connect(left);
     if (ready == -1) {
       // libnbd 1.14 cannot wait for a unix socket whose queue of connections is full.
       if (nbd_aio_is_connecting(h) == 1) {
@@ -135,7 +136,7 @@ void NbdConnection::connect(const std::vector<std::string>& contexts) {
       }
       fail();
     }
-    if (ready == 0) {
+    if (ready == 0 && left.count() <= 0) {
       throw Error(ErrorKind::failed, "the NBD server does not answer", m_uri,
                   "it may allow fewer connections than are open now (qemu-nbd --shared)",
                   Transience::transient);
@@ -145,6 +146,19 @@ void NbdConnection::connect(const std::vector<std::string>& contexts) {
     fail();
   }
   keep_alive(nbd_aio_get_fd(h));
+}
+
+// nbd_poll() knows of no other descriptor: the waiting is done here, the step there.
+int NbdConnection::await_connect(std::chrono::milliseconds left) {
+  std::array<pollfd, 2> fds{{{nbd_aio_get_fd(handle()), poll_events(), 0},
+                             {m_cancel == nullptr ? -1 : m_cancel->poll_fd(), POLLIN, 0}}};
+  if (fds[0].events != 0 && left.count() > 0) {
+    ::poll(fds.data(), fds.size(), static_cast<int>(left.count()));
+  }
+  if (m_cancel != nullptr) {
+    m_cancel->check();
+  }
+  return nbd_poll(handle(), 0);
 }
 
 void NbdConnection::read_capabilities() {
@@ -189,8 +203,8 @@ std::shared_ptr<NbdConnection> NbdConnection::for_queue() {
   if (!m_multi_conn) {
     return shared_from_this();
   }
-  auto other =
-      std::make_shared<NbdConnection>(m_uri, std::vector<std::string>{}, Sharing::exclusive);
+  auto other = std::make_shared<NbdConnection>(m_uri, std::vector<std::string>{},
+                                               Sharing::exclusive, m_cancel);
   if (other->size() != m_size) {
     throw Error(ErrorKind::failed,
                 "the export changed its size from " + std::to_string(m_size) + " to " +

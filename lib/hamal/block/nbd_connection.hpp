@@ -8,6 +8,7 @@
 // there and its eventfd wakes the owner. On a connection that belongs to one queue (Sharing::
 // exclusive) there is no eventfd and no one to wake.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "hamal/util/cancel.hpp"
 #include "hamal/util/error.hpp"
 
 struct nbd_handle;
@@ -31,8 +33,10 @@ class NbdConnection : public std::enable_shared_from_this<NbdConnection> {
   enum class Sharing { shared, exclusive };
 
   /// Connects and negotiates; gives up after 30 seconds: servers that allow few connections leave
-  /// further ones waiting.
-  NbdConnection(const std::string& uri, const std::vector<std::string>& contexts, Sharing sharing);
+  /// further ones waiting. Once `cancel` (which outlives it) is requested, this and all that waits
+  /// for the server throws as its check() does; looking up a host's name alone is not interrupted.
+  NbdConnection(const std::string& uri, const std::vector<std::string>& contexts, Sharing sharing,
+                const CancelToken* cancel = nullptr);
   ~NbdConnection();
   NbdConnection(const NbdConnection&) = delete;
   NbdConnection& operator=(const NbdConnection&) = delete;
@@ -55,6 +59,9 @@ class NbdConnection : public std::enable_shared_from_this<NbdConnection> {
 
   nbd_handle* handle() const noexcept { return m_handle.get(); }
   bool shared() const noexcept { return m_sharing == Sharing::shared; }
+  /// Null: nobody cancels.
+  const CancelToken* cancel() const noexcept { return m_cancel; }
+  bool cancelled() const noexcept { return m_cancel != nullptr && m_cancel->requested(); }
   /// -1 once it is broken.
   int poll_fd() const noexcept;
   short poll_events() const noexcept;
@@ -82,10 +89,12 @@ class NbdConnection : public std::enable_shared_from_this<NbdConnection> {
     void operator()(nbd_handle* handle) const noexcept;
   };
   void connect(const std::vector<std::string>& contexts);
+  int await_connect(std::chrono::milliseconds left);
   void read_capabilities();
 
   std::string m_uri;
   Sharing m_sharing;
+  const CancelToken* m_cancel;
   std::unique_ptr<nbd_handle, Close> m_handle;
   std::vector<std::string> m_contexts;  ///< those the server agreed to
   std::uint64_t m_size = 0;

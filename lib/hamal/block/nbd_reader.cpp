@@ -75,9 +75,10 @@ std::vector<std::string> with_allocation(std::vector<std::string> contexts) {
 
 }  // namespace
 
-NbdReader::NbdReader(const std::string& uri, const std::vector<std::string>& contexts)
+NbdReader::NbdReader(const std::string& uri, const std::vector<std::string>& contexts,
+                     const CancelToken* cancel)
     : m_connection(std::make_shared<NbdConnection>(uri, with_allocation(contexts),
-                                                   NbdConnection::Sharing::shared)) {}
+                                                   NbdConnection::Sharing::shared, cancel)) {}
 
 NbdReader::NbdReader(std::shared_ptr<NbdConnection> connection)
     : m_connection(std::move(connection)) {}

@@ -7,6 +7,7 @@
 
 namespace hamal {
 
+class CancelToken;
 class NbdConnection;
 
 /// A server that does not say CAN_MULTI_CONN gets one connection for everything: its queues and
@@ -16,7 +17,9 @@ class NbdReader final : public BlockReader {
  public:
   /// Connects. `contexts` are further meta contexts to negotiate ("qemu:dirty-bitmap:NAME");
   /// offers() tells what became of them. Throws Error: transient when the server cannot be reached.
-  explicit NbdReader(const std::string& uri, const std::vector<std::string>& contexts = {});
+  /// All that waits for the server ends when `cancel` (which outlives it) is requested.
+  explicit NbdReader(const std::string& uri, const std::vector<std::string>& contexts = {},
+                     const CancelToken* cancel = nullptr);
   /// Reads over a connection that is there already (servers that allow only one).
   explicit NbdReader(std::shared_ptr<NbdConnection> connection);
   ~NbdReader() override;

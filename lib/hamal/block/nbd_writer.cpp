@@ -211,9 +211,9 @@ class NbdWriter::Queue final : public WriteQueue {
   NbdChannel m_channel;  // last: nothing arrives once it is gone
 };
 
-NbdWriter::NbdWriter(const std::string& uri)
+NbdWriter::NbdWriter(const std::string& uri, const CancelToken* cancel)
     : m_connection(std::make_shared<NbdConnection>(uri, std::vector<std::string>{k_base_allocation},
-                                                   NbdConnection::Sharing::shared)) {
+                                                   NbdConnection::Sharing::shared, cancel)) {
   if (m_connection->read_only()) {
     throw Error(ErrorKind::wrong_target, "the NBD export is read-only", uri,
                 "export it writable (qemu-nbd without --read-only)");

@@ -24,7 +24,8 @@ class NbdWriter final : public BlockWriter {
  public:
   /// Connects. Throws Error: transient when the server cannot be reached; wrong_target for a
   /// read-only export and for one that cannot flush.
-  explicit NbdWriter(const std::string& uri);
+  /// All that waits for the server ends when `cancel` (which outlives it) is requested.
+  explicit NbdWriter(const std::string& uri, const CancelToken* cancel = nullptr);
   ~NbdWriter() override;
 
   const std::string& uri() const noexcept override;

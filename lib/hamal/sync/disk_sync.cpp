@@ -124,7 +124,7 @@ void DiskSync::check_flag(BlockReader& target) {
 void DiskSync::check_flag_early() {
   std::error_code error;
   if (m_endpoint.kind == EndpointKind::nbd || std::filesystem::exists(m_endpoint.path, error)) {
-    check_flag(*open_block_reader(m_endpoint));
+    check_flag(*open_block_reader(m_endpoint, &m_context.cancel));
   }
 }
 
@@ -150,7 +150,8 @@ void DiskSync::open_target() {
                                 {.resize = whole ? m_options.resize : Resize::refuse,
                                  .force = m_options.force,
                                  .create = whole,
-                                 .known = m_result.before.has_value() || m_mark.has_value()});
+                                 .known = m_result.before.has_value() || m_mark.has_value(),
+                                 .cancel = &m_context.cancel});
   m_result.target_created = m_target->created();
   if (!m_target->overridden().empty()) {
     overridden(m_target->overridden());
@@ -336,9 +337,12 @@ void DiskSync::record_finished(const std::vector<Extent>& finished) {
 
 BlockWriter& DiskSync::reopen_target() {
   m_target.reset();  // its lock is ours
-  auto target = hamal::open_target(
-      m_endpoint, m_planned.disk.size,
-      {.resize = Resize::refuse, .force = m_options.force, .create = false, .known = true});
+  auto target = hamal::open_target(m_endpoint, m_planned.disk.size,
+                                   {.resize = Resize::refuse,
+                                    .force = m_options.force,
+                                    .create = false,
+                                    .known = true,
+                                    .cancel = &m_context.cancel});
   m_target = std::move(target);
   return m_target->writer();
 }

@@ -17,7 +17,8 @@ std::unique_ptr<Target> open_device_target(const Endpoint& endpoint, std::uint64
                                            const TargetOptions& options);
 
 std::string canonical_nbd(const std::string& uri);
-std::unique_ptr<Target> open_nbd_target(const Endpoint& endpoint, std::uint64_t size);
+std::unique_ptr<Target> open_nbd_target(const Endpoint& endpoint, std::uint64_t size,
+                                        const TargetOptions& options);
 
 /// What a device holds that someone may miss ("an ext4 file system"); empty when nothing is
 /// recognized. Reads its first MiB.

@@ -14,7 +14,8 @@ namespace {
 
 class NbdTarget final : public Target {
  public:
-  explicit NbdTarget(const std::string& uri) : m_canonical(canonical_nbd(uri)), m_writer(uri) {}
+  NbdTarget(const std::string& uri, const CancelToken* cancel)
+      : m_canonical(canonical_nbd(uri)), m_writer(uri, cancel) {}
 
   const std::string& canonical() const noexcept override { return m_canonical; }
   /// An export is never known to be blank.
@@ -83,8 +84,9 @@ std::string canonical_nbd(const std::string& uri) {
   return "nbd:" + host + "/" + name;
 }
 
-std::unique_ptr<Target> open_nbd_target(const Endpoint& endpoint, std::uint64_t size) {
-  auto target = std::make_unique<NbdTarget>(endpoint.uri);
+std::unique_ptr<Target> open_nbd_target(const Endpoint& endpoint, std::uint64_t size,
+                                        const TargetOptions& options) {
+  auto target = std::make_unique<NbdTarget>(endpoint.uri, options.cancel);
   const std::uint64_t actual = target->writer().size();
   if (actual != size) {
     throw Error(ErrorKind::wrong_target,

@@ -68,7 +68,7 @@ std::unique_ptr<Target> open_target(const Endpoint& endpoint, std::uint64_t size
       return is_device(endpoint) ? open_device_target(endpoint, size, options)
                                  : open_file_target(endpoint, size, options);
     case EndpointKind::nbd:
-      return open_nbd_target(endpoint, size);
+      return open_nbd_target(endpoint, size, options);
     case EndpointKind::directory:
     case EndpointKind::s3:
       throw repository_refused(endpoint);

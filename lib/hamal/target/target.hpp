@@ -23,6 +23,8 @@ struct TargetOptions {
   bool create = true;
   /// A checkpoint of this target exists: a signature on the device is then expected.
   bool known = false;
+  /// Waiting for a server ends when it is requested; outlives the target. Null: nobody cancels.
+  const CancelToken* cancel = nullptr;
 };
 
 /// Thread-safe as its writer. Not copyable.

@@ -2,6 +2,7 @@
 #include "lying_server.hpp"
 
 #include <endian.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -63,30 +64,48 @@ constexpr std::uint32_t k_unsupported = 0x80000001;
 
 }  // namespace
 
-LyingServer::LyingServer(std::uint64_t size, std::vector<Entries> replies)
+LyingServer::LyingServer(std::uint64_t size, std::vector<Entries> replies, Over over)
     : m_size(size), m_replies(std::move(replies)) {
   std::string name = (std::filesystem::temp_directory_path() / "hamal-lie-XXXXXX").string();
   m_directory = ::mkdtemp(name.data());
-  m_listener = UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strncpy(address.sun_path, (m_directory / "s").c_str(), sizeof address.sun_path - 1);
-  if (::bind(m_listener.get(), reinterpret_cast<const sockaddr*>(&address),  // NOLINT: the API
-             sizeof address) != 0 ||
-      ::listen(m_listener.get(), 4) != 0) {
+  m_listener = UniqueFd(over == Over::tcp ? bind_to_loopback() : bind_to_path());
+  if (::listen(m_listener.get(), 4) != 0) {
     throw std::runtime_error("cannot listen");
   }
   m_thread = std::thread([this] { serve(); });
+}
+
+int LyingServer::bind_to_path() {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, (m_directory / "s").c_str(), sizeof address.sun_path - 1);
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
+      0) {  // NOLINT: the API
+    throw std::runtime_error("cannot bind");
+  }
+  m_uri = "nbd+unix:///?socket=" + (m_directory / "s").string();
+  return fd;
+}
+
+int LyingServer::bind_to_loopback() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  auto* const any = reinterpret_cast<sockaddr*>(&address);  // NOLINT: the API
+  if (::bind(fd, any, length) != 0 || ::getsockname(fd, any, &length) != 0) {
+    throw std::runtime_error("cannot bind");
+  }
+  m_uri = "nbd://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  return fd;
 }
 
 LyingServer::~LyingServer() {
   ::shutdown(m_listener.get(), SHUT_RDWR);
   m_thread.join();
   std::filesystem::remove_all(m_directory);
-}
-
-std::string LyingServer::uri() const {
-  return "nbd+unix:///?socket=" + (m_directory / "s").string();
 }
 
 void LyingServer::serve() {

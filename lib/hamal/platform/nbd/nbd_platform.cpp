@@ -24,10 +24,11 @@ struct Export {
 
 class NbdPlatform final : public Platform {
  public:
-  NbdPlatform(std::string name, const NamedSection& section)
+  NbdPlatform(std::string name, const NamedSection& section, const CancelToken& cancel)
       : m_name(std::move(name)),
         m_bitmap(section.get("bitmap")),
-        m_sources(m_bitmap.empty() ? "" : k_context_prefix + m_bitmap) {
+        m_cancel(cancel),
+        m_sources(m_bitmap.empty() ? "" : k_context_prefix + m_bitmap, cancel) {
     if (section.values.empty()) {
       return;  // ad hoc
     }
@@ -126,7 +127,7 @@ class NbdPlatform final : public Platform {
     }
     // Another bitmap than the configured one: only a connection that asked for it can tell.
     if (bitmap != m_bitmap && reader->max_queues() > 1) {
-      NbdReader other(disk.source, {context});
+      NbdReader other(disk.source, {context}, &m_cancel);
       if (other.offers(context)) {
         return {SyncMode::incremental, "bitmap " + bitmap, other.dirty(context)};
       }
@@ -225,6 +226,7 @@ class NbdPlatform final : public Platform {
   std::string m_vm_name;
   std::string m_bitmap;
   std::vector<Export> m_exports;  ///< empty: ad hoc
+  const CancelToken& m_cancel;
   NbdSources m_sources;
 };
 
@@ -232,8 +234,7 @@ class NbdPlatform final : public Platform {
 
 std::unique_ptr<Platform> make_nbd_platform(const std::string& name, const NamedSection& section,
                                             const PlatformContext& context) {
-  static_cast<void>(context);
-  return std::make_unique<NbdPlatform>(name, section);
+  return std::make_unique<NbdPlatform>(name, section, context.cancel);
 }
 
 }  // namespace hamal

@@ -7,7 +7,8 @@
 
 namespace hamal {
 
-NbdSources::NbdSources(std::string bitmap_context) : m_bitmap_context(std::move(bitmap_context)) {}
+NbdSources::NbdSources(std::string bitmap_context, const CancelToken& cancel)
+    : m_bitmap_context(std::move(bitmap_context)), m_cancel(cancel) {}
 
 std::unique_ptr<NbdReader> NbdSources::open(const std::string& uri) {
   std::shared_ptr<NbdConnection> connection = m_open[uri].lock();
@@ -19,7 +20,8 @@ std::unique_ptr<NbdReader> NbdSources::open(const std::string& uri) {
     if (!m_bitmap_context.empty()) {
       contexts.push_back(m_bitmap_context);
     }
-    connection = std::make_shared<NbdConnection>(uri, contexts, NbdConnection::Sharing::shared);
+    connection =
+        std::make_shared<NbdConnection>(uri, contexts, NbdConnection::Sharing::shared, &m_cancel);
     m_open[uri] = connection;
   }
   return std::make_unique<NbdReader>(std::move(connection));

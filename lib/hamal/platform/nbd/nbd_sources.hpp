@@ -12,12 +12,13 @@ namespace hamal {
 class NbdSources {
  public:
   /// `bitmap_context` is negotiated on each connection; may be empty.
-  explicit NbdSources(std::string bitmap_context);
+  NbdSources(std::string bitmap_context, const CancelToken& cancel);
 
   std::unique_ptr<NbdReader> open(const std::string& uri);
 
  private:
   std::string m_bitmap_context;
+  const CancelToken& m_cancel;
   std::map<std::string, std::weak_ptr<NbdConnection>> m_open;
 };
 

@@ -389,7 +389,8 @@ std::unique_ptr<BlockReader> QemuPlatform::open_reader(const SnapshotDisk& disk)
     throw Error(ErrorKind::usage, "not an NBD source", disk.source,
                 "disks of a qemu platform are read over NBD");
   }
-  auto reader = std::make_unique<NbdReader>(disk.source);
+  auto reader =
+      std::make_unique<NbdReader>(disk.source, std::vector<std::string>{}, &m_context.cancel);
   if (reader->size() != disk.size) {
     throw Error(
         ErrorKind::failed,

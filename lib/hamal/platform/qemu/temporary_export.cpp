@@ -40,7 +40,8 @@ TemporaryExport::TemporaryExport(const ReadContext& context, const FrozenPlace& 
                  place.snapshot.mark);
     }
     m_reader = std::make_unique<NbdReader>(export_uri(m_context.nbd_socket, m_name),
-                                           std::vector<std::string>{context_of(m_name)});
+                                           std::vector<std::string>{context_of(m_name)},
+                                           &m_context.cancel);
   } catch (...) {
     end();
     throw;
