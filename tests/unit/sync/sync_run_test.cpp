@@ -394,6 +394,28 @@ TEST_F(SyncRunTest, ASnapshotThatWasGoneBeforeTheFirstByteCostsNoBase) {
             ExitStatus::done);
 }
 
+// 65536 changes with as much between two of them. Break it by coalescing with no gap.
+TEST_F(SyncRunTest, SmallGapsBetweenVeryManyChangesAreReadAlong) {
+  constexpr std::uint64_t k_change = 512;
+  constexpr std::uint64_t k_changes = 65536;
+  m_source.bytes.resize(2 * k_change * k_changes);
+  auto stream = header(SyncMode::full, "", "g1");
+  stream.disks[0].size = m_source.bytes.size();
+  ASSERT_EQ(run(stream, {{0, m_source.bytes.size(), ExtentKind::data}}).status(), ExitStatus::done);
+  std::vector<Extent> changes;
+  for (std::uint64_t at = 0; at < m_source.bytes.size(); at += 2 * k_change) {
+    m_source.bytes[at] = std::byte{0x5a};
+    changes.push_back({at, k_change, ExtentKind::data});
+  }
+  stream = header(SyncMode::incremental, "g1", "g2");
+  stream.disks[0].size = m_source.bytes.size();
+  const auto result = run(stream, changes);
+  EXPECT_EQ(result.status(), ExitStatus::done) << result.disks[0].error;
+  EXPECT_EQ(result.disks[0].copied.read_bytes, m_source.bytes.size() - k_change);
+  EXPECT_LT(result.disks[0].copied.read_requests, k_changes / 100);
+  EXPECT_TRUE(target() == m_source.bytes);
+}
+
 TEST_F(SyncRunTest, TheSourceItselfIsNoTarget) {
   full("g1");
   const auto before = target();
