@@ -215,7 +215,7 @@ while True:
     client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     client.close()' "$W/http.sock" 3>&- &
   stop_later $!
-  for _ in {1..100}; do [ -S "$W/http.sock" ] && break; sleep 0.05; done
+  until_true 60 listens "$W/http.sock"
   capture hamal-cbt-read "nbd+unix:///?socket=$W/http.sock" --full
   [ "$status" = 1 ] || [ "$status" = 75 ]
   has "$err" "$W/http.sock"

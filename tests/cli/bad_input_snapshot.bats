@@ -30,7 +30,7 @@ while True:
         client.close()
 PYTHON
   stop_later $!
-  for _ in {1..100}; do [ -S "$W/qmp.sock" ] && break; sleep 0.05; done
+  until_true 60 listens "$W/qmp.sock"
 }
 
 config_line() { grep -n -- "$1" "$HAMAL_CONFIG" | cut -d: -f1 | tail -n 1; }
@@ -157,9 +157,10 @@ config_line() { grep -n -- "$1" "$HAMAL_CONFIG" | cut -d: -f1 | tail -n 1; }
 client = socket.socket(socket.AF_UNIX)
 client.connect(sys.argv[1])
 client.recv(1)
-time.sleep(60)' "$QSD/qmp.sock" 3>&- &
+open(sys.argv[2], "w")
+time.sleep(600)' "$QSD/qmp.sock" "$W/held" 3>&- &
   stop_later $!
-  sleep 0.5
+  until_true 60 test -e "$W/held"
   fails 75 "another client holds this monitor" hamal-snapshot vms lab
 }
 

@@ -152,7 +152,7 @@ assert lines, "no progress"' "$W/err"
   qemu-io -f qcow2 -c "write -P 1 1M 64k" "$W/b.qcow2" > /dev/null
   qemu-nbd --read-only --persistent --shared=4 --bitmap=mine --socket="$W/b.sock" -f qcow2 "$W/b.qcow2" 3>&- > /dev/null 2>&1 &
   stop_later $!
-  for _ in {1..100}; do [ -S "$W/b.sock" ] && break; sleep 0.05; done
+  until_true 60 listens "$W/b.sock"
   succeeds hamal-cbt-read "nbd+unix:///?socket=$W/b.sock" --since bitmap:mine
   [ "$(field "$W/out" 'd["disks"][0]["mode"]')" = incremental ]
   has "$out" '"offset":1048576,"length":65536,"kind":"data"'
@@ -223,7 +223,7 @@ assert lines, "no progress"' "$W/err"
   nbdkit --foreground --unix "$W/nbd.sock" --pidfile "$W/pid" --filter=error file "$W/x.raw" \
     error-pread=EIO error-pread-rate=1 > /dev/null 2>&1 3>&- &
   stop_later $!
-  for _ in {1..100}; do [ -s "$W/pid" ] && break; sleep 0.05; done
+  until_true 60 test -s "$W/pid"
   capture hamal-cbt-read "nbd+unix:///?socket=$W/nbd.sock" --data --full
   [ "$status" != 0 ]
   grep -aq FAIL "$W/out"

@@ -222,9 +222,9 @@ for name in os.listdir(sys.argv[1]):
     fd = os.open(os.path.join(sys.argv[1], name), os.O_RDWR)
     fcntl.flock(fd, fcntl.LOCK_EX)
 open(sys.argv[2], "w").close()
-time.sleep(60)' "$W/lib/locks" "$W/locked" 3>&- &
+time.sleep(600)' "$W/lib/locks" "$W/locked" 3>&- &
   stop_later "$!"
-  until_true 10 test -e "$W/locked"
+  until_true 60 test -e "$W/locked"
   fails 4 "" hamal-sync release --target "file:$W/top0.raw"
 }
 
@@ -291,10 +291,10 @@ open(sys.argv[1], "wb").write(bytes(446) + b"\x80\0\0\0\x83" + bytes(59) + b"\x5
   python3 -c 'import os, sys, time
 fd = os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL)
 open(sys.argv[2], "w").close()
-time.sleep(60)' "$LOOP" "$W/held" 3>&- &
+time.sleep(600)' "$LOOP" "$W/held" 3>&- &
   holder=$!
   stop_later "$holder"
-  until_true 10 test -e "$W/held"
+  until_true 60 test -e "$W/held"
   before=$(digest "$W/device.img")
   sync_to "$LOOP" 0 --force
   [ "$status" = 6 ] || { show "expected 6"; return 1; }
@@ -317,7 +317,7 @@ time.sleep(60)' "$LOOP" "$W/held" 3>&- &
   nbdkit_at "$W/kit.sock" --filter=multi-conn --filter=limit file "$W/kit.raw" multi-conn-mode=disable limit=1
   qemu-nbd -f raw -k "$W/qemu.sock" --persistent --shared=1 "$W/qemu.raw" > "$W/q.log" 2>&1 3>&- &
   stop_later $!
-  until_true 5 test -S "$W/qemu.sock"
+  until_true 60 listens "$W/qemu.sock"
   random_image "$W/noise" 4M
   guest 0 "write -s $W/noise 0 4M"
   for name in kit qemu; do

@@ -118,7 +118,7 @@ two_synced_disks() {
     did incremental "generation $((generation - 1))" 1
     equals_frozen
     # It did go on: the live disk is already another one.
-    until_true 10 differs_from_live
+    until_true 60 differs_from_live
     finish
     [ "$(generation "file:$W/top0.raw")" = "$generation" ]
   done
@@ -167,7 +167,7 @@ differs_from_live() {
 @test "a disk that has grown: refused without --resize, a full of that disk with it" {
   two_synced_disks
   qmp 'block-export-del={"id":"live0","mode":"hard"}'
-  until_true 5 gone live0
+  until_true 60 gone live0
   qmp 'block_resize={"node-name":"top0","size":50331648}'
   qmp 'block-export-add={"type":"nbd","id":"live0","node-name":"top0","name":"live0","writable":true}'
   guest 0 "write -P 5 47M 64k"

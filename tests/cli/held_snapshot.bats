@@ -294,7 +294,7 @@ kill_direct() {
   T="nbd+unix:///?socket=$W/t.sock"
   guest 0 "write -s $W/noise 0 4M"
   in_background hamal-sync --source lab:web/top0 --target "$T" --progress=json
-  until_true 20 grep -q '"phase":"copying"' "$W/background.err"
+  until_true 60 grep -q '"phase":"copying"' "$W/background.err"
   kill "-$1" "$BACKGROUND"
   wait "$BACKGROUND" || true
   FIRST=$(held)
@@ -335,7 +335,7 @@ slow_server() { nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=4M; }
   kill_direct KILL
   [ -n "$FIRST" ]
   in_background hamal-sync --source lab:web/top0 --target "$T" --progress=json
-  until_true 20 grep -q '"phase":"copying"' "$W/background.err"
+  until_true 60 grep -q '"phase":"copying"' "$W/background.err"
   kill -TERM "$BACKGROUND"
   status=0
   wait "$BACKGROUND" || status=$?

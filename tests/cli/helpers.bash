@@ -160,10 +160,7 @@ nbdkit_at() {
   nbdkit --foreground --unix "$socket" --pidfile "$socket.pid" "$@" > "$socket.log" 2>&1 3>&- &
   SERVER=$!
   stop_later "$SERVER"
-  for _ in {1..100}; do
-    [ -s "$socket.pid" ] && return
-    sleep 0.05
-  done
+  until_true 60 test -s "$socket.pid" && return
   cat "$socket.log" >&2
   return 1
 }
@@ -227,4 +224,18 @@ until_true() {
     ((tries-- > 0)) || { printf 'never true: %s\n' "$*" >&2; return 1; }
     sleep 0.05
   done
+}
+
+# listens SOCKET: a unix socket that can be connected to, which a bound one cannot yet.
+listens() { grep -q "^[^ ]* [^ ]* [^ ]* 00010000 .* $1\$" /proc/net/unix; }
+
+# lock_file FILE: somebody else has the lock until the end of the test, or until $LOCKER is killed.
+lock_file() {
+  mkdir -p "$(dirname "$1")"
+  flock "$1" sleep 600 3>&- &
+  LOCKER=$!
+  # flock passes the lock on to the sleep, which a kill must reach.
+  until_true 60 pgrep -P "$LOCKER" -x sleep
+  LOCKER="$LOCKER $(pgrep -P "$LOCKER" -x sleep)"
+  stop_later "$LOCKER"
 }

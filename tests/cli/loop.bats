@@ -71,10 +71,7 @@ same() {
 
 @test "while another run holds the vm, the script exits 4 and changes nothing" {
   start_qsd 2
-  mkdir -p "$W/lib/locks"
-  flock "$W/lib/locks/vm-lab%2Fweb.lock" sleep 20 3>&- &
-  stop_later $!
-  sleep 0.3
+  lock_file "$W/lib/locks/vm-lab%2Fweb.lock"
   status=0
   loop || status=$?
   [ "$status" = 4 ]

@@ -49,8 +49,8 @@ killed_run() {
 }
 
 kill_run() {
-  in_background hamal-sync --source lab:web/top0 --target "file:$T" --bwlimit 1M
-  until_true 20 changed
+  in_background hamal-sync --source lab:web/top0 --target "file:$T" --bwlimit 256K
+  until_true 60 changed
   kill -9 "$BACKGROUND"
   wait "$BACKGROUND" 2> /dev/null || true
 }
@@ -105,17 +105,17 @@ kill_run() {
   killed_run
   # From the same snapshot, under the mark there is.
   half=$(digest)
-  in_background hamal-sync --source lab:web/top0 --target "file:$T" --bwlimit 1M
+  in_background hamal-sync --source lab:web/top0 --target "file:$T" --bwlimit 256K
   moved() { [ "$(digest)" != "$half" ]; }
-  until_true 20 moved
+  until_true 60 moved
   kill -9 "$BACKGROUND"
   wait "$BACKGROUND" 2> /dev/null || true
   [ "$(digest "$T.hamal-restore")" = "$BEFORE" ]
   # Another run with a mark of its own.
   started=$(sql "select started from in_progress")
-  in_background hamal-sync --source lab:web/top0 --target "file:$T" --bwlimit 1M --incremental=never
+  in_background hamal-sync --source lab:web/top0 --target "file:$T" --bwlimit 256K --incremental=never
   newer() { [ "$(marks)" = 1 ] && [ "$(sql "select started from in_progress")" != "$started" ]; }
-  until_true 20 newer
+  until_true 60 newer
   kill -9 "$BACKGROUND"
   wait "$BACKGROUND" 2> /dev/null || true
   [ "$(digest "$T.hamal-restore")" = "$BEFORE" ]
@@ -137,8 +137,8 @@ kill_run() {
   BEFORE=$(digest)
   random_image "$W/b.raw" 9000448
   cat "$W/b.raw" > "$W/a.raw"
-  in_background hamal-sync --source "file:$W/a.raw" --target "file:$T" --bwlimit 1M --resize
-  until_true 20 changed
+  in_background hamal-sync --source "file:$W/a.raw" --target "file:$T" --bwlimit 256K --resize
+  until_true 60 changed
   kill -9 "$BACKGROUND"
   wait "$BACKGROUND" 2> /dev/null || true
   [ "$(sql "select restore_path from in_progress")" = "$T.hamal-restore" ]
@@ -185,10 +185,10 @@ kill_run() {
   mount_xfs
   T=$W/xfs/top0.raw
   killed_run
-  in_background hamal-sync --source lab:web/top0 --target "file:$T" --bwlimit 1M
+  in_background hamal-sync --source lab:web/top0 --target "file:$T" --bwlimit 256K
   half=$(digest)
   moved() { [ "$(digest)" != "$half" ]; }
-  until_true 20 moved
+  until_true 60 moved
   fails 4 "target" hamal-sync rollback --target "file:$T"
   kill -9 "$BACKGROUND"
   wait "$BACKGROUND" 2> /dev/null || true
@@ -197,8 +197,8 @@ kill_run() {
 image = open(sys.argv[1], "r+b")
 fcntl.lockf(image, fcntl.LOCK_EX)
 open(sys.argv[2], "w").close()
-time.sleep(60)' "$T" "$W/locked"
-  until_true 10 test -e "$W/locked"
+time.sleep(600)' "$T" "$W/locked"
+  until_true 60 test -e "$W/locked"
   half=$(digest)
   fails 6 "another program has locked it" hamal-sync rollback --target "file:$T"
   [ "$(digest)" = "$half" ]

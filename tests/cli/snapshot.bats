@@ -106,10 +106,7 @@ os.set_blocking(7, True)'
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execvp(sys.argv[1], sys.argv[1:])' hamal-snapshot create lab:web >&7 2> "$W/err" 3>&- &
     pid=$!
-    for _ in {1..200}; do
-      grep -q "disks created" "$W/log/hamal-snapshot.log" 2> /dev/null && break
-      sleep 0.05
-    done
+    until_true 60 grep -q "disks created" "$W/log/hamal-snapshot.log"
     sleep 0.2
     [ "$(held)" = 1 ]
     kill "-$signal" "$pid"
@@ -125,14 +122,17 @@ os.execvp(sys.argv[1], sys.argv[1:])' hamal-snapshot create lab:web >&7 2> "$W/e
 
 @test "a vm that another run holds is busy, and waited for when asked" {
   start_qsd
-  mkdir -p "$W/lib/locks"
-  flock "$W/lib/locks/vm-lab%2Fweb.lock" sleep 1.5 3>&- &
-  sleep 0.3
+  lock_file "$W/lib/locks/vm-lab%2Fweb.lock"
   fails 4 "vm lab/web" hamal-snapshot create lab:web
   has "$err" "--wait"
   [ -z "$out" ]
-  succeeds hamal-snapshot create lab:web --wait=20
-  wait
+  in_background hamal-snapshot create lab:web --wait=300
+  sleep 1
+  kill -0 "$BACKGROUND"
+  # shellcheck disable=SC2086 # pids
+  kill $LOCKER
+  wait "$BACKGROUND"
+  has "$(cat "$W/background.out")" '"format":"hamal-snapshot"'
 }
 
 @test "the state knows an intent of a run that was killed, and the next one says so" {

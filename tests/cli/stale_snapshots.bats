@@ -127,9 +127,7 @@ stale() {
   start_qsd 1
   snapshot
   sql "delete from snapshots"
-  flock "$W/lib/locks/vm-lab%2Fweb.lock" sleep 20 3>&- &
-  stop_later $!
-  sleep 0.3
+  lock_file "$W/lib/locks/vm-lab%2Fweb.lock"
   fails 4 "vm lab/web" hamal-snapshot delete --stale lab --json
   [ "$(field "$W/out" 'd["busy"], d["snapshots"]')" = "(['web'], [])" ]
   [ "$(held)" = "$(id_of)" ]

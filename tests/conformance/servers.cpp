@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr auto k_start_timeout = std::chrono::seconds(20);
+constexpr auto k_start_timeout = std::chrono::seconds(90);
 
 std::string join(const std::vector<std::string>& argv) {
   std::string line;

@@ -116,7 +116,7 @@ class TargetConformance : public ::testing::TestWithParam<Kind> {
         target = open_target(endpoint, size, options);
         return;
       } catch (const Error& error) {
-        if (!error.transient() || attempt == 40) {
+        if (!error.transient() || attempt == 1200) {
           throw;
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(50));

@@ -192,8 +192,10 @@ def source_server(world):
     begin = time.monotonic()
     start().expect(0)
     seconds = time.monotonic() - begin
-    killed = 0
-    for _ in range(runner.rounds(ROUNDS)):
+    killed = done = 0
+    total = runner.rounds(ROUNDS)
+    while done < total or (killed == 0 and done < 5 * total):
+        done += 1
         if world.rng.random() < 0.3 and os.path.exists(replica):
             os.unlink(replica)  # the next run creates it: also that may be interrupted
             world.run("hamal-sync", "checkpoint", "forget", "--target", "file:" + replica)
@@ -210,6 +212,7 @@ def source_server(world):
         start().expect(0)
         truth.same(truth.content_of(replica), truth.content_of(image), "the replica")
         truth.no_leaks(world)
+    print("# killed in the middle: %d of %d" % (killed, done))
     assert killed
 
 

@@ -30,7 +30,7 @@ def need_root():
         raise Skip("only root can mount file systems")
 
 
-def until(condition, seconds=20, what="condition"):
+def until(condition, seconds=PATIENCE, what="condition"):
     end = time.monotonic() + seconds
     while True:
         value = condition()

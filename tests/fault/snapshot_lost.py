@@ -4,6 +4,8 @@
 Built without the verify() in DiskSync::commit(), hamal-sync committed what nobody could confirm, and
 the test that removes the snapshot before the commit failed.
 """
+import signal
+
 import lab
 import runner
 from job import Job
@@ -12,7 +14,7 @@ from job import Job
 def slow_job(world):
     job = Job(world, megabits=64)
     job.run_direct()
-    job.server.start("--filter=rate", "file", job.image, "rate=16M", "burstiness=0.05")
+    job.server.start("--filter=rate", "file", job.image, "rate=6M", "burstiness=0.05")
     job.qsd.noise(6 * lab.MIB, 6 * lab.MIB)
     return job
 
@@ -78,7 +80,9 @@ def removed_before_the_commit(world):
     run = job.direct()
     lab.until(lambda: not run.running or "flushing" in run.phases(), what="it flushes")
     assert run.running, str(run)
+    run.process.send_signal(signal.SIGSTOP)  # however long the removal takes
     remove_all(job.qsd)
+    run.process.send_signal(signal.SIGCONT)
     assert "verifying" not in run.phases(), "the flush was too fast for this test"
     run.expect(1, 75)
     job.truth.learn()

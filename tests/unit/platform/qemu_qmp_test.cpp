@@ -31,8 +31,9 @@ class FakeMonitor {
   class Peer {
    public:
     explicit Peer(int fd) : m_fd(fd) {}
-    void say(const std::string& text) const {
-      [[maybe_unused]] const auto sent = ::send(m_fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
+    /// False when the client has hung up.
+    bool say(const std::string& text) const {
+      return ::send(m_fd.get(), text.data(), text.size(), MSG_NOSIGNAL) > 0;
     }
     /// One line of the client; empty when it hung up.
     std::string hear() const {
@@ -78,7 +79,10 @@ class FakeMonitor {
     m_thread.join();
     std::filesystem::remove(m_path);
   }
-  QmpSettings settings() const { return {m_path, 300ms, 300ms}; }
+  // For who is answered; whoever expects to wait in vain says for how long.
+  QmpSettings settings(std::chrono::milliseconds patience = 60s) const {
+    return {m_path, patience, patience};
+  }
 
  private:
   std::string m_path;
@@ -95,20 +99,25 @@ std::string failure_of(const std::function<void()>& step) {
   return "it did not fail";
 }
 
-std::string connect_failure(const std::string& said) {
+std::string connect_failure(const std::string& said, std::chrono::milliseconds patience = 60s) {
   const FakeMonitor monitor([&](const FakeMonitor::Peer& peer) {
     peer.say(said);
     peer.hear();
   });
-  return failure_of([&] { QmpClient qmp(monitor.settings()); });
+  return failure_of([&] { QmpClient qmp(monitor.settings(patience)); });
 }
 
-std::string command_failure(const std::function<void(const FakeMonitor::Peer&)>& answer) {
+std::string command_failure(const std::function<void(const FakeMonitor::Peer&)>& answer,
+                            std::chrono::milliseconds patience = 60s) {
   const FakeMonitor monitor([&](const FakeMonitor::Peer& peer) {
     peer.greet();
     answer(peer);
   });
-  return failure_of([&] { QmpClient(monitor.settings()).execute("query-block"); });
+  return failure_of([&] {
+    QmpSettings settings = monitor.settings();
+    settings.reply_timeout = patience;
+    QmpClient(settings).execute("query-block");
+  });
 }
 
 TEST(QemuQmp, SpeaksToAMonitor) {
@@ -148,8 +157,8 @@ TEST(QemuQmp, RefusalsKeepClassAndWords) {
 }
 
 TEST(QemuQmp, NoGreetingMeansAnotherClient) {
-  EXPECT_THAT(connect_failure(""), HasSubstr("another client holds this monitor"));
-  EXPECT_THAT(connect_failure(R"({"QMP":{"version")"), HasSubstr("transient"));
+  EXPECT_THAT(connect_failure("", 300ms), HasSubstr("another client holds this monitor"));
+  EXPECT_THAT(connect_failure(R"({"QMP":{"version")", 300ms), HasSubstr("transient"));
 }
 
 TEST(QemuQmp, NoMonitorAtAll) {
@@ -221,19 +230,22 @@ TEST(QemuQmp, EndlessReplies) {
 }
 
 TEST(QemuQmp, ASilentMonitorIsGivenUp) {
-  EXPECT_THAT(command_failure([](const auto& peer) {
-                peer.hear();
-                peer.hear();
-              }),
+  EXPECT_THAT(command_failure(
+                  [](const auto& peer) {
+                    peer.hear();
+                    peer.hear();
+                  },
+                  300ms),
               HasSubstr("did not answer query-block"));
   // One that chatters and never answers, too.
-  EXPECT_THAT(command_failure([](const auto& peer) {
-                peer.hear();
-                for (int i = 0; i < 100; ++i) {
-                  peer.say("{\"event\":\"RTC_CHANGE\"}\n");
-                  std::this_thread::sleep_for(10ms);
-                }
-              }),
+  EXPECT_THAT(command_failure(
+                  [](const auto& peer) {
+                    peer.hear();
+                    while (peer.say("{\"event\":\"RTC_CHANGE\"}\n")) {
+                      std::this_thread::sleep_for(10ms);
+                    }
+                  },
+                  300ms),
               HasSubstr("did not answer query-block"));
 }
 

@@ -6,7 +6,10 @@
 #include <pty.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <ctime>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -103,23 +106,30 @@ TEST_F(ProgressFile, JsonSpeaksAtEachPhaseOnceASecondAndAtTheEnd) {
     progress->phase("vm/\xff", "planning", 0);
     progress->phase("vm/\xff", "copying", 1000);
     progress->advance("vm/\xff", 400);
-    std::this_thread::sleep_for(1200ms);
+    // A slow machine may have it speak before and again.
+    while (text().find("\"done\":400") == std::string::npos) {
+      std::this_thread::sleep_for(10ms);
+    }
     progress->advance("vm/\xff", 600);
     progress->done("vm/\xff");
   }
-  const auto lines = lines_of(text());
-  ASSERT_EQ(lines.size(), 4U) << text();
-  EXPECT_EQ(lines[0]["event"], "phase");
-  EXPECT_EQ(lines[0]["phase"], "planning");
-  EXPECT_TRUE(lines[0]["total"].is_null());
-  EXPECT_EQ(lines[1]["total"], 1000);
-  EXPECT_EQ(lines[2]["event"], "progress");
-  EXPECT_EQ(lines[2]["done"], 400);
-  EXPECT_GT(lines[2]["rate"], 0);
-  EXPECT_TRUE(lines[2]["eta_seconds"].is_number());
-  EXPECT_EQ(lines[3]["event"], "done");
-  EXPECT_EQ(lines[3]["done"], 1000);
-  EXPECT_EQ(lines[3]["object"], "vm/\xef\xbf\xbd");
+  std::map<std::string, std::vector<nlohmann::json>> events;
+  for (const auto& line : lines_of(text())) {
+    events[line["event"]].push_back(line);
+  }
+  ASSERT_EQ(events["phase"].size(), 2U) << text();
+  EXPECT_EQ(events["phase"][0]["phase"], "planning");
+  EXPECT_TRUE(events["phase"][0]["total"].is_null());
+  EXPECT_EQ(events["phase"][1]["total"], 1000);
+  const auto at_400 = std::find_if(
+      events["progress"].begin(), events["progress"].end(),
+      [](const auto& line) { return line["phase"] == "copying" && line["done"] == 400; });
+  ASSERT_NE(at_400, events["progress"].end()) << text();
+  EXPECT_GT((*at_400)["rate"], 0);
+  EXPECT_TRUE((*at_400)["eta_seconds"].is_number());
+  ASSERT_EQ(events["done"].size(), 1U) << text();
+  EXPECT_EQ(events["done"][0]["done"], 1000);
+  EXPECT_EQ(events["done"][0]["object"], "vm/\xef\xbf\xbd");
 }
 
 TEST_F(ProgressFile, QuietAndAutomaticInAPipeSayNothing) {
@@ -154,7 +164,12 @@ TEST_F(ProgressFile, WhatWasNotBegunIsIgnored) {
 TEST_F(ProgressFile, CountsOfManyThreadsAddUpAndAreCheap) {
   constexpr int k_threads = 4;
   constexpr int k_calls = 100'000;
-  const auto start = std::chrono::steady_clock::now();
+  const auto used = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  };
+  const auto start = used();
   {
     const auto progress = make_progress(ProgressMode::json, m_fd.get());
     progress->phase("web01/disk0", "copying", 0);
@@ -172,8 +187,8 @@ TEST_F(ProgressFile, CountsOfManyThreadsAddUpAndAreCheap) {
     progress->done("web01/disk0");
   }
   EXPECT_EQ(lines_of(text()).back()["done"], 3 * k_threads * k_calls);
-  // 10 µs per call, ten times what a busy machine under a sanitizer takes.
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 4s);
+  // Of the processor, whoever else wants it: 10 µs per call, ten times what a sanitizer costs.
+  EXPECT_LT(used() - start, 4s);
 }
 
 // The screen's end of a terminal of 40 columns.
@@ -211,12 +226,16 @@ TEST(ProgressTerminal, RedrawsOneLineAndErasesItAtTheEnd) {
   const Terminal terminal;
   const auto progress = make_progress(ProgressMode::automatic, terminal.fd());
   progress->phase("web01/a-disk-with-a-long-name", "copying", 1000);
-  for (int i = 0; i < 10; ++i) {
-    progress->advance("web01/a-disk-with-a-long-name", 50);
+  const auto start = std::chrono::steady_clock::now();
+  std::string text;
+  while (std::count(text.begin(), text.end(), '\r') < 2) {
+    progress->advance("web01/a-disk-with-a-long-name", 5);
     std::this_thread::sleep_for(70ms);
+    text += terminal.seen();
   }
   progress->done("web01/a-disk-with-a-long-name");
-  const std::string text = terminal.seen();
+  text += terminal.seen();
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   EXPECT_THAT(text, HasSubstr(std::string(k_erase) + "web01/a-disk-with-a-long-name copying "));
   EXPECT_THAT(text, testing::EndsWith(k_erase));
   EXPECT_EQ(text.find('\n'), std::string::npos);
@@ -227,17 +246,21 @@ TEST(ProgressTerminal, RedrawsOneLineAndErasesItAtTheEnd) {
     drawn += line.size() > 3 ? 1U : 0U;
   }
   EXPECT_GE(drawn, 2U);
-  EXPECT_LE(drawn, 5U) << "at most five times a second";
+  EXPECT_LE(static_cast<double>(drawn), 1 + 5 * elapsed.count()) << "at most five times a second";
 }
 
 TEST(ProgressTerminal, IsErasedWhenAnErrorEndsTheRun) {
   const Terminal terminal;
+  std::string text;
   {
     const auto progress = make_progress(ProgressMode::automatic, terminal.fd());
     progress->phase("a", "copying", 1000);
-    std::this_thread::sleep_for(300ms);
+    while (text.empty()) {
+      std::this_thread::sleep_for(10ms);
+      text = terminal.seen();
+    }
   }
-  EXPECT_THAT(terminal.seen(), testing::EndsWith(k_erase));
+  EXPECT_THAT(text + terminal.seen(), testing::EndsWith(k_erase));
 }
 
 }  // namespace
