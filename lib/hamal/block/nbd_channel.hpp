@@ -86,7 +86,7 @@ class NbdChannel {
     int error;
     std::exception_ptr failure;
   };
-  static int on_completion(void* request, int* error);
+  static int on_completion(void* user, int* error);
   Request& take(Operation operation, std::uint64_t offset, std::uint64_t length,
                 IoCompletion& done);
   void submitted(Request& request, std::int64_t cookie);
