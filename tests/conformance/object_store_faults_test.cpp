@@ -1,6 +1,5 @@
 // What a network and a service do to the S3 client, and what the client makes of it. Seen to fail
-// with the length or the checksum of an object, or If-None-Match, believed unseen, and with
-// redirects that curl follows.
+// with If-None-Match believed unseen, and with redirects that curl follows.
 #include <gmock/gmock.h>
 
 #include <atomic>
