@@ -34,6 +34,9 @@ RepoRequest parse_repo_options(int argc, const char* const* argv) {
   verify->add_flag_function(
       "--full", [&request](std::int64_t) { request.depth = repository::VerifyDepth::full; },
       "Read every byte (default: structure, and that all is there)");
+  verify->add_flag("--mark", request.mark,
+                   "Tell the writers which packs are damaged: the next runs store again what their "
+                   "sources still have");
   parse_command_line(app, request.common, argc, argv);
   return request;
 }

@@ -15,6 +15,7 @@ struct RepoRequest {
   std::string repository;  ///< dir:PATH or s3://NAME/PREFIX
   std::string vm;          ///< list, verify: may be empty; show: VM or VM@VERSION
   repository::VerifyDepth depth = repository::VerifyDepth::quick;
+  bool mark = false;  ///< verify: tell the writers what is damaged
 };
 
 RepoRequest parse_repo_options(int argc, const char* const* argv);

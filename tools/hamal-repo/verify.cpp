@@ -5,6 +5,7 @@
 
 #include "common/output.hpp"
 #include "hamal-repo/commands.hpp"
+#include "hamal/repository/damaged.hpp"
 #include "hamal/repository/verify.hpp"
 #include "hamal/util/units.hpp"
 
@@ -75,6 +76,16 @@ std::string to_text(const VerifyReport& report, repository::VerifyDepth depth) {
   return text + (report.damages.empty() ? ": all is well\n" : ": DAMAGED\n");
 }
 
+std::set<repository::PackName> packs_of(const VerifyReport& report) {
+  std::set<repository::PackName> packs;
+  for (const std::string& key : report.damaged_objects) {
+    if (const auto pack = repository::parse_pack_key(key)) {
+      packs.insert(*pack);
+    }
+  }
+  return packs;
+}
+
 }  // namespace
 
 int run_verify(const RepoRequest& request, Session& session) {
@@ -83,6 +94,9 @@ int run_verify(const RepoRequest& request, Session& session) {
       repository::verify({*repository, find_vms(*repository, request.vm), request.depth,
                           session.progress(), session.cancel()});
   session.progress().done("verify");
+  if (request.mark) {
+    repository::mark_damaged(*repository, packs_of(report));
+  }
   for (const Damage& damage : report.damages) {
     session.log().error("{} version {} disk {}: {} {}", damage.vm.vm_id, damage.generation,
                         damage.disk, damage.object, damage.problem);

@@ -235,6 +235,10 @@ std::string done_key(std::uint64_t number) {
   return numbered("done", number);
 }
 
+std::string damaged_key(std::uint64_t number) {
+  return numbered("damaged", number);
+}
+
 std::optional<PackName> parse_pack_key(std::string_view key) {
   const auto parts = split(key);
   if (parts.size() != 3 || parts[0] != "packs") {

@@ -63,6 +63,7 @@ std::string compaction_key(std::uint64_t number);                  // compaction
 std::string condemned_key(std::uint64_t number);                   // condemned/NNNNNNNNNN
 std::string verdict_key(std::uint64_t number);                     // verdicts/NNNNNNNNNN
 std::string done_key(std::uint64_t number);                        // done/NNNNNNNNNN
+std::string damaged_key(std::uint64_t number);                     // damaged/NNNNNNNNNN
 
 std::optional<PackName> parse_pack_key(std::string_view key);
 struct SlotName {

@@ -1,0 +1,78 @@
+#include "hamal/repository/damaged.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "hamal/extent/algebra.hpp"
+#include "hamal/extent/sources.hpp"
+#include "hamal/repository/hash.hpp"
+
+namespace hamal::repository {
+namespace {
+
+constexpr std::string_view k_prefix = "damaged/";
+constexpr std::uint64_t k_max_list = 256U << 20;
+
+class DamagedEntries : public EntrySource {
+ public:
+  DamagedEntries(Repository& repository, EntrySourcePtr entries, std::set<PackName> packs)
+      : m_repository(repository), m_entries(std::move(entries)), m_packs(std::move(packs)) {}
+
+  bool next(LayerEntry& entry) override {
+    while (m_entries->next(entry)) {
+      if (entry.extent.kind == ExtentKind::data &&
+          m_packs.contains(m_repository.current_place(entry.place, false).pack)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+ private:
+  Repository& m_repository;
+  EntrySourcePtr m_entries;
+  std::set<PackName> m_packs;
+};
+
+}  // namespace
+
+void mark_damaged(Repository& repository, const std::set<PackName>& packs) {
+  if (packs.empty()) {
+    return;
+  }
+  std::uint64_t next = 0;
+  repository.store().list(std::string(k_prefix), [&](const ObjectInfo& object) {
+    const std::string number = object.key.substr(k_prefix.size());
+    std::uint64_t value = 0;
+    std::from_chars(number.data(), number.data() + number.size(), value);
+    next = std::max(next, value + 1);
+  });
+  for (;; ++next) {
+    const std::string key = damaged_key(next);
+    const std::string text = to_text(CondemnedRound{{}, packs, {}}, key, repository.keyring());
+    if (repository.store().put_if_absent(key, bytes_of(text))) {
+      return;
+    }
+  }
+}
+
+std::set<PackName> damaged_packs(Repository& repository) {
+  std::set<PackName> all;
+  repository.store().list(std::string(k_prefix), [&](const ObjectInfo& object) {
+    all.merge(parse_condemned(repository.store().get(object.key, k_max_list), object.key,
+                              repository.keyring())
+                  .packs);
+  });
+  return all;
+}
+
+ExtentSourcePtr damaged_extents(Repository& repository, const DiskVersion& disk,
+                                const std::set<PackName>& packs) {
+  if (packs.empty()) {
+    return empty_source();
+  }
+  return coalesce(extents_of(std::make_unique<DamagedEntries>(
+      repository, visible_entries(repository.open_layers(disk)), packs)));
+}
+
+}  // namespace hamal::repository
