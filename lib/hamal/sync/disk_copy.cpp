@@ -15,8 +15,6 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds k_first_pause{250};
 constexpr std::chrono::milliseconds k_longest_pause{5000};
-// A server that is being restarted says odd things for a moment: no socket, no such export.
-constexpr std::chrono::milliseconds k_restart_grace{10'000};
 
 class OutageCopy {
  public:
@@ -118,13 +116,13 @@ class OutageCopy {
         return;
       } catch (const SnapshotGone& error) {
         // It may only seem so while its server comes up.
-        give_up_after(std::min(k_restart_grace, m_request.outage_max), error);
+        give_up_after(std::min(m_request.restart_grace, m_request.outage_max), error);
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::failed) {
           throw;
         }
         give_up_after(error.transient() ? m_request.outage_max
-                                        : std::min(k_restart_grace, m_request.outage_max),
+                                        : std::min(m_request.restart_grace, m_request.outage_max),
                       error);
       }
     }

@@ -40,6 +40,8 @@ struct DiskCopyRequest {
   std::string object;
   std::uint64_t total = 0;  ///< bytes of the plan, for progress
   std::chrono::milliseconds outage_max{0};
+  /// A server that is being restarted says odd things for a moment: no socket, no such export.
+  std::chrono::milliseconds restart_grace{10'000};
   Progress& progress;
   Logger& log;
   const CancelToken& cancel;

@@ -32,6 +32,7 @@ class DiskCopyTest : public testing::Test {
             .object = "vm/disk",
             .total = k_size,
             .outage_max = outage_max,
+            .restart_grace = restart_grace,
             .progress = *progress,
             .log = log,
             .cancel = cancel};
@@ -45,6 +46,7 @@ class DiskCopyTest : public testing::Test {
   std::function<void()> reopen = [] {};
   int opened = 0;
   std::chrono::milliseconds outage_max{20'000};
+  std::chrono::milliseconds restart_grace{100};
   std::unique_ptr<Progress> progress = make_progress(ProgressMode::quiet);
   Logger log;
   CancelToken cancel;
