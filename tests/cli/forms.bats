@@ -10,6 +10,7 @@ teardown() { end_world; }
 snapshot() { hamal-snapshot create lab:web > "$W/doc"; }
 finish() { hamal-snapshot finish "$W/doc" "--${1:-committed}"; }
 snapshot_id() { field "$W/doc" 'd["snapshot_id"]'; }
+held() { hamal-snapshot list lab --json > "$W/list"; field "$W/list" '" ".join(s["id"] for s in d["snapshots"] if s["state"] == "held")'; }
 digest() { sha256sum < "$1"; }
 live() { echo "nbd+unix:///live${1:-0}?socket=$QSD/nbd.sock"; }
 equals_live() { qemu-img compare -q -f raw -F raw "$(live "${2:-0}")" "$1"; }
@@ -362,7 +363,7 @@ all_forms() {
   equals_live "$W/t.raw"
 }
 
-@test "SIGINT and SIGTERM in the middle of a copy: out at once, snapshot ended, checkpoint where it was" {
+@test "SIGINT and SIGTERM in the middle of a copy: out at once, snapshot held, checkpoint where it was" {
   start_qsd 1
   random_image "$W/noise" 8M
   truncate -s 32M "$W/t.raw"
@@ -371,6 +372,7 @@ all_forms() {
   guest 0 "write -P 1 0 1M"
   succeeds hamal-sync --source lab:web/top0 --target "$target"
   guest 0 "write -s $W/noise 2M 8M"
+  first=
   for signal in INT TERM; do
     # A new one each time: nbdkit aborts when its client goes away in the middle of a delay.
     end_server
@@ -384,14 +386,19 @@ all_forms() {
     wait "$BACKGROUND" || status=$?
     [ "$SECONDS" -le 30 ]  # the copy would take a minute
     if [ "$signal" = INT ]; then [ "$status" = 130 ]; else [ "$status" = 143 ]; fi
-    [ -z "$(ours_in_qemu)" ]
-    [ -z "$(ls "$QSD/scratch")" ]
+    # That of the first: the second went on from it.
+    first=${first:-$(held)}
+    [ -n "$first" ]
+    [ "$(held)" = "$first" ]
     [ "$(generation "$target")" = 1 ]
   done
   end_server
   nbdkit_at "$W/t.sock" file "$W/t.raw"
   succeeds hamal-sync --source lab:web/top0 --target "$target" --json
-  did incremental "interrupted"
+  did incremental "generation 1"
+  [ "$(field "$W/out" 'd["snapshot_id"]')" = "$first" ]
+  [ -z "$(ours_in_qemu)" ]
+  [ -z "$(ls "$QSD/scratch")" ]
   equals_live "$W/t.raw"
 }
 

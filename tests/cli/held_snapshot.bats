@@ -327,13 +327,12 @@ slow_server() { nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=4M; }
   log_has "held snapshot $FIRST is not resumed: the run that made it is dead" hamal-sync
 }
 
-# Fails when an interrupt ends what an earlier run made.
-@test "SIGTERM ends the snapshot that the run made, and keeps the one it went on from" {
+# Fails when an interrupt ends what the run made (rule 11), or what an earlier run made.
+@test "SIGTERM in the middle of a copy keeps the snapshot, again too, and the next run goes on from it" {
   start_qsd 1
   kill_direct TERM
-  [ -z "$FIRST" ]
-  kill_direct KILL
   [ -n "$FIRST" ]
+  log_has "snapshot $FIRST stays held: an interrupted run goes on from it" hamal-sync
   in_background hamal-sync --source lab:web/top0 --target "$T" --progress=json
   until_true 60 grep -q '"phase":"copying"' "$W/background.err"
   kill -TERM "$BACKGROUND"
@@ -341,6 +340,30 @@ slow_server() { nbdkit_at "$W/t.sock" --filter=rate file "$W/t.raw" rate=4M; }
   wait "$BACKGROUND" || status=$?
   [ "$status" = 143 ]
   [ "$(held)" = "$FIRST" ]
+  kill "$SERVER" 2> /dev/null || true
+  wait "$SERVER" 2> /dev/null || true
+  slow_server
+  direct
+  [ "$(field "$W/out" 'd["snapshot_id"]')" = "$FIRST" ]
+  [ -z "$(held)" ]
+  equals_live "$W/t.raw"
+}
+
+# Fails when an interrupted run holds its snapshot whether a mark names it or not.
+@test "SIGTERM before a target was changed ends the snapshot" {
+  start_qsd 1
+  random_image "$W/x.raw" 8M
+  in_background hamal-sync --source "file:$W/x.raw" --target "file:$W/t.raw" --bwlimit 64K --progress=json
+  until_true 60 grep -q '"phase":"copying"' "$W/background.err"
+  in_background hamal-sync --source lab:web/top0 --target "file:$W/t.raw" --wait=600
+  frozen() { [ -n "$(held)" ]; }
+  until_true 60 frozen
+  kill -TERM "$BACKGROUND"
+  status=0
+  wait "$BACKGROUND" || status=$?
+  [ "$status" = 143 ]
+  [ -z "$(held)" ]
+  [ "$(sql "select count(*) from snapshots where platform = 'lab'")" = 0 ]
 }
 
 # Fails when a dry run ends what it cannot use.

@@ -163,12 +163,8 @@ Ending settle_snapshot(const SnapshotDocument& document, Outcome outcome, Sessio
 
 void settle_failed(const AcquiredSnapshot& snapshot, Session& session) {
   const SnapshotDocument& document = snapshot.document;
-  if (session.cancel().requested()) {
-    if (snapshot.origin == Origin::created) {
-      undo_snapshot(document, session);
-    } else {
-      session.log().info("snapshot {} stays held: an earlier run made it", document.snapshot_id);
-    }
+  if (session.cancel().requested() && snapshot.origin == Origin::resumed) {
+    session.log().info("snapshot {} stays held: an earlier run made it", document.snapshot_id);
     return;
   }
   const CancelToken uninterrupted;

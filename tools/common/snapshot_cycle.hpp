@@ -74,7 +74,7 @@ Ending settle_snapshot(const SnapshotDocument& document, Outcome outcome, Sessio
                        Platform& platform);
 
 /// Settles as failed with a platform and a token of its own: the run's token may be the reason why
-/// we are here. An interrupted run ends what it created and nothing else. Never throws a
+/// we are here. An interrupted run never ends what an earlier one made. Never throws a
 /// hamal::Error: it says what to do by hand. The caller holds the vm's lock.
 void settle_failed(const AcquiredSnapshot& snapshot, Session& session);
 

@@ -42,6 +42,7 @@ class DiskFlagRun : public testing::Test {
     state = open_state("sqlite://" + (directory / "hamal.db").string());
     test::fill_random(disk, 7);
     options.disk_flag.smallest_disk = k_size;
+    options.retry_pause = std::chrono::milliseconds(1);
   }
   ~DiskFlagRun() override { fs::remove_all(directory); }
 
