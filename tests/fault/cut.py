@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Connections are cut, stall and are slow; ranges cannot be read or written. Then the same command again."""
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,8 +59,8 @@ class Copy:
         self.source_net = Forwarder(world, "xf", self.source, *source)
         self.target_net = Forwarder(world, "tf", self.target, *target)
 
-    def start(self):
-        return self.world.start("hamal-sync", "--source", self.source_net.uri, "--target", self.target_net.uri, "--json", "--progress=json")
+    def start(self, *more):
+        return self.world.start("hamal-sync", "--source", self.source_net.uri, "--target", self.target_net.uri, "--json", "--progress=json", *more)
 
     def not_committed(self):
         assert not truth.State(self.world.lib + "/hamal.db").checkpoints, "there is a checkpoint of what failed"
@@ -220,6 +221,63 @@ def source_stalls(world):
 @runner.test("the network to the target stalls: SIGTERM ends the run, the next one is right")
 def target_stalls(world):
     stalled(world, target=STALL)
+
+
+def silent(world, server):
+    """One that is stopped: its connections stay open, and it says nothing until the run has noticed."""
+    copy = Copy(world)
+    world.configure(sync={"outage_max": "3"})
+    run = copy.start("--bwlimit", "2M")
+    lab.until(lambda: not run.running or re.search('"phase":"copying","done":[1-9]', run.err), what="it has copied something")
+    assert run.running, str(run)
+    victim = getattr(copy, server).process
+    victim.send_signal(signal.SIGSTOP)
+    try:
+        lab.until(lambda: not run.running or "trying again for up to 3 s" in log_of(world), what="the run notices the silence")
+    finally:
+        victim.send_signal(signal.SIGCONT)
+    run.expect(0)
+    disk = run.json()["disks"][0]
+    assert disk["outages"] >= 1, disk
+    copy.identical()
+
+
+def log_of(world):
+    with open(world.path("log", "hamal-sync.log")) as file:
+        return file.read()
+
+
+@runner.test("the source's server says nothing any more, until the run waits for it")
+def source_silent(world):
+    silent(world, "source")
+
+
+@runner.test("the target's server says nothing any more, until the run waits for it")
+def target_silent(world):
+    silent(world, "target")
+
+
+# Nobody answers from the first byte on: what ends here is the connecting, not the copying.
+@runner.test("a server that accepts and never answers: SIGTERM ends the run")
+def never_answers(world):
+    copy = Copy(world)
+    for net in (copy.source_net, copy.target_net):
+        net.start("--stall-after-bytes", "1")
+        run = copy.start()
+        lab.until(lambda: not run.running or connected(net), what="it is connected")
+        assert run.running, str(run)
+        run.process.send_signal(signal.SIGTERM)
+        run.expect(143)
+        net.start()
+    copy.not_committed()
+    copy.start().expect(0)
+    copy.identical()
+
+
+def connected(net):
+    """Somebody has a connection that was accepted there: state 03."""
+    with open("/proc/net/unix") as file:
+        return any(line.split()[5] == "03" and line.rstrip().endswith(net.socket) for line in file.readlines()[1:])
 
 
 @runner.test("a source and a target that are far away: slow, and identical")
