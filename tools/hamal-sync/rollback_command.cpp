@@ -20,10 +20,19 @@ std::string rollback_text(const Checkpoint& c, bool marked, bool dry_run) {
 }
 
 // Before the first change: a vm that cannot be rolled back whole is left as it is.
-void require_clone(const Checkpoint& c, State& state) {
+void require_clone(const Checkpoint& c, Session& session) {
+  State& state = session.state();
   const auto mark = state.find_in_progress(c.identity);
-  if (mark) {
-    require_restore_point(c, *mark, state.installation_id());
+  if (!mark) {
+    return;
+  }
+  require_restore_point(c, *mark, state.installation_id());
+  const auto& platforms = session.config().platforms;
+  const auto platform = platforms.find(c.identity.platform);
+  const std::string type = platform == platforms.end() ? c.identity.platform
+                                                       : platform->second.get("type");
+  if (!session.config().platform_type(type).skip_disk_flag) {
+    require_committed_content(c, *mark, state.disk_flag_key());
   }
 }
 
@@ -36,7 +45,7 @@ int run_rollback_command(const SyncRequest& request, Session& session) {
   for (auto& c : found) {
     // What was committed while we waited for the lock.
     c = state.find_checkpoint(c.identity).value_or(c);
-    require_clone(c, state);
+    require_clone(c, session);
   }
   std::string text;
   for (const auto& c : found) {

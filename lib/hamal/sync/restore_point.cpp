@@ -1,11 +1,24 @@
 #include "hamal/sync/restore_point.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include "hamal/block/block_reader.hpp"
+#include "hamal/block/endpoint.hpp"
+#include "hamal/extent/sources.hpp"
+#include "hamal/sync/disk_flag.hpp"
 #include "hamal/target/restore_clone.hpp"
 #include "hamal/util/error.hpp"
 
 namespace hamal {
+namespace {
+
+ClonedDisk cloned(const Checkpoint& checkpoint) {
+  const DiskIdentity& of = checkpoint.identity;
+  return {checkpoint.generation, of.platform + "\n" + of.vm_id + "\n" + of.disk_id};
+}
+
+}  // namespace
 
 std::string keep_restore_point(const RestoreQuestion& question, const std::string& installation,
                                Logger& log) {
@@ -22,7 +35,7 @@ std::string keep_restore_point(const RestoreQuestion& question, const std::strin
       question.flag == FlagVerdict::overridden || question.target_created || clone.path().empty()) {
     return {};
   }
-  const std::string missing = clone.make(question.checkpoint->generation);
+  const std::string missing = clone.make(cloned(*question.checkpoint));
   if (!missing.empty()) {
     log.info("{}: no restore point while it is changed: {}", question.object, missing);
     return {};
@@ -45,7 +58,7 @@ bool can_roll_back(const Checkpoint& checkpoint, const InProgress& mark,
                    const std::string& installation) {
   const RestoreClone clone(checkpoint.identity.target, installation);
   return !mark.restore_path.empty() && mark.restore_path == clone.path() &&
-         clone.holds(checkpoint.generation);
+         clone.holds(cloned(checkpoint));
 }
 
 void require_restore_point(const Checkpoint& checkpoint, const InProgress& mark,
@@ -56,6 +69,22 @@ void require_restore_point(const Checkpoint& checkpoint, const InProgress& mark,
                     ? "cannot be rolled back: no clone was made before the run of " + mark.started +
                           " changed it"
                     : "cannot be rolled back: its clone is gone: " + mark.restore_path,
+                checkpoint.target_uri, "sync it again: a run that commits makes it whole");
+  }
+}
+
+void require_committed_content(const Checkpoint& checkpoint, const InProgress& mark,
+                               const std::string& key) {
+  const auto clone = open_block_reader(parse_endpoint(file_uri(mark.restore_path)));
+  const FlagComparison found = compare_disk_flag(
+      *clone, key, checkpoint,
+      parse_disk_flag(checkpoint.disk_flag, checkpoint.size, checkpoint.target_uri),
+      *empty_source());
+  if (found.wrong > 0) {
+    throw Error(ErrorKind::wrong_target,
+                fmt::format("cannot be rolled back: its clone is not what was committed as "
+                            "generation {}: it differs at offset {} ({} of {} samples differ)",
+                            checkpoint.generation, found.first_wrong, found.wrong, found.compared),
                 checkpoint.target_uri, "sync it again: a run that commits makes it whole");
   }
 }

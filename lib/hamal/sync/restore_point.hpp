@@ -43,6 +43,11 @@ bool can_roll_back(const Checkpoint& checkpoint, const InProgress& mark,
 void require_restore_point(const Checkpoint& checkpoint, const InProgress& mark,
                            const std::string& installation);
 
+/// Throws Error(wrong_target) when the clone of such a target is not what was committed, as far as
+/// the samples of its disk flag tell; without samples there is nothing to tell.
+void require_committed_content(const Checkpoint& checkpoint, const InProgress& mark,
+                               const std::string& key);
+
 /// Puts the target back to its checkpoint. Throws Error when there is no clone.
 void roll_back(const Checkpoint& checkpoint, const InProgress& mark, State& state, Logger& log);
 

@@ -43,7 +43,7 @@ RestoreClone::RestoreClone(const std::string& canonical, const std::string& inst
   }
 }
 
-std::string RestoreClone::make(std::uint64_t generation) const {
+std::string RestoreClone::make(const ClonedDisk& of) const {
   if (m_path.empty()) {
     return "the target is no file";
   }
@@ -55,7 +55,7 @@ std::string RestoreClone::make(std::uint64_t generation) const {
     const UniqueFd to(::open(m_path.parent_path().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC,
                              0600));  // NOLINT: variadic
     int error = to ? clone_file(from.get(), to.get()) : errno;
-    const std::string tag = m_owner + std::to_string(generation);
+    const std::string tag = tag_of(of);
     if (error == 0 && ::fsetxattr(to.get(), k_attribute, tag.data(), tag.size(), 0) != 0) {
       error = errno;
     }
@@ -84,8 +84,12 @@ std::string RestoreClone::tag() const {
   return size > 0 ? std::string(value.data(), static_cast<std::size_t>(size)) : std::string();
 }
 
-bool RestoreClone::holds(std::uint64_t generation) const {
-  return !m_path.empty() && tag() == m_owner + std::to_string(generation);
+std::string RestoreClone::tag_of(const ClonedDisk& of) const {
+  return m_owner + std::to_string(of.generation) + " " + of.disk;
+}
+
+bool RestoreClone::holds(const ClonedDisk& of) const {
+  return !m_path.empty() && tag() == tag_of(of);
 }
 
 void RestoreClone::put_back(const std::string& uri) const {

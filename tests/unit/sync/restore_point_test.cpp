@@ -7,6 +7,9 @@
 
 #include <filesystem>
 
+#include "hamal/block/block_reader.hpp"
+#include "hamal/block/endpoint.hpp"
+#include "hamal/sync/disk_flag.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
 #include "hamal/util/random_id.hpp"
@@ -34,13 +37,13 @@ class RestorePointTest : public testing::Test {
   ~RestorePointTest() override { fs::remove_all(m_directory); }
 
   // A mark and its clone, as a killed run leaves them.
-  bool interrupted(std::uint64_t generation = 1) {
+  bool interrupted(std::uint64_t generation = 1, const std::string& vm = "vm-1") {
     write_file_atomically(m_clone, "as committed");
     write_file_atomically(m_mark.plan_path, "plan");
     m_mark.restore_path = m_clone;
     m_state->mark_in_progress(m_mark);
     const std::string tag = m_state->installation_id() + " " + m_checkpoint.identity.target + " " +
-                            std::to_string(generation);
+                            std::to_string(generation) + " lab\n" + vm + "\nvda";
     return ::setxattr(m_clone.c_str(), "user.hamal.restore", tag.data(), tag.size(), 0) == 0;
   }
   std::string keep(const std::optional<InProgress>& mark, FlagVerdict flag = FlagVerdict::none,
@@ -75,6 +78,39 @@ TEST_F(RestorePointTest, ACloneOfAnotherGenerationIsNoRestorePoint) {
   interrupted(2);
   EXPECT_EQ(keep(m_mark), "");
   EXPECT_FALSE(can_roll_back(m_checkpoint, m_mark, m_state->installation_id()));
+}
+
+// Seen to fail when the tag does not name the disk.
+TEST_F(RestorePointTest, ACloneOfAnotherDiskIsNoRestorePoint) {
+  if (!interrupted(1, "vm-2")) {
+    GTEST_SKIP() << "no extended attributes in " << m_directory;
+  }
+  EXPECT_FALSE(can_roll_back(m_checkpoint, m_mark, m_state->installation_id()));
+  EXPECT_THROW(roll_back(m_checkpoint, m_mark, *m_state, m_log), Error);
+  EXPECT_EQ(read_file(m_target), "half changed");
+  interrupted(1);
+  EXPECT_TRUE(can_roll_back(m_checkpoint, m_mark, m_state->installation_id()));
+}
+
+// Seen to fail when the samples are not compared.
+TEST_F(RestorePointTest, ACloneThatIsNotWhatWasCommittedIsRefused) {
+  const std::string key = m_state->disk_flag_key();
+  write_file_atomically(m_clone, std::string(8192, 'c'));
+  m_mark.restore_path = m_clone;
+  m_checkpoint.size = 8192;
+  EXPECT_NO_THROW(require_committed_content(m_checkpoint, m_mark, key)) << "there are no samples";
+  m_checkpoint.disk_flag =
+      to_text(take_flag_samples(*open_block_reader(parse_endpoint(file_uri(m_clone.string()))), key,
+                                m_checkpoint, {0, 4096}));
+  EXPECT_NO_THROW(require_committed_content(m_checkpoint, m_mark, key));
+  write_file_atomically(m_clone, std::string(4096, 'c') + std::string(4096, 'd'));
+  try {
+    require_committed_content(m_checkpoint, m_mark, key);
+    FAIL() << "taken for what was committed";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::wrong_target);
+    EXPECT_NE(std::string(error.what()).find("offset 4096"), std::string::npos) << error.what();
+  }
 }
 
 TEST_F(RestorePointTest, WithoutAMarkALeftoverGoesAndAForeignTargetIsNotKept) {

@@ -38,29 +38,30 @@ class RestoreCloneTest : public ::testing::Test {
 TEST_F(RestoreCloneTest, LiesBesideTheTarget) {
   EXPECT_EQ(m_clone.path(), m_path);
   EXPECT_TRUE(RestoreClone("nbd:host", "installation").path().empty());
-  EXPECT_FALSE(RestoreClone("device:serial", "installation").make(1).empty());
+  EXPECT_FALSE(RestoreClone("device:serial", "installation").make({1, "disk"}).empty());
   EXPECT_TRUE(RestoreClone("device:serial", "installation").remove());
 }
 
 // Seen to fail when make() does not look at whose it is.
 TEST_F(RestoreCloneTest, AFileOfThatNameThatIsNotOursIsNeverTouched) {
   write_file_atomically(m_path, "somebody's");
-  EXPECT_FALSE(m_clone.holds(1));
-  EXPECT_NE(m_clone.make(1).find("in the way"), std::string::npos);
+  EXPECT_FALSE(m_clone.holds({1, "disk"}));
+  EXPECT_NE(m_clone.make({1, "disk"}).find("in the way"), std::string::npos);
   EXPECT_FALSE(m_clone.remove());
   EXPECT_EQ(read_file(m_path), "somebody's");
-  if (leave("another " + canonical() + " 1")) {
-    EXPECT_FALSE(m_clone.holds(1));
+  if (leave("another " + canonical() + " 1 disk")) {
+    EXPECT_FALSE(m_clone.holds({1, "disk"}));
     EXPECT_FALSE(m_clone.remove());
   }
 }
 
 TEST_F(RestoreCloneTest, OursIsKnownByItsAttributeAndRemoved) {
-  if (!leave("installation " + canonical() + " 7")) {
+  if (!leave("installation " + canonical() + " 7 disk")) {
     GTEST_SKIP() << "no extended attributes in " << m_directory;
   }
-  EXPECT_TRUE(m_clone.holds(7));
-  EXPECT_FALSE(m_clone.holds(8));
+  EXPECT_TRUE(m_clone.holds({7, "disk"}));
+  EXPECT_FALSE(m_clone.holds({8, "disk"}));
+  EXPECT_FALSE(m_clone.holds({7, "another"}));
   EXPECT_TRUE(m_clone.remove());
   EXPECT_FALSE(fs::exists(m_path));
   EXPECT_TRUE(m_clone.remove()) << "none there is no error";
@@ -68,9 +69,9 @@ TEST_F(RestoreCloneTest, OursIsKnownByItsAttributeAndRemoved) {
 
 // Either there is a whole one, or none at all and a reason.
 TEST_F(RestoreCloneTest, MakesAWholeOneOrNone) {
-  const std::string missing = m_clone.make(3);
+  const std::string missing = m_clone.make({3, "disk"});
   if (missing.empty()) {
-    EXPECT_TRUE(m_clone.holds(3));
+    EXPECT_TRUE(m_clone.holds({3, "disk"}));
     EXPECT_EQ(read_file(m_path), "as committed");
     return;
   }
