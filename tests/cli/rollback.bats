@@ -232,6 +232,56 @@ time.sleep(600)' "$T" "$W/locked"
   [[ $out != *"restore point"* ]]
 }
 
+# The attribute is kept: it is only the bytes that tell. Fails when the samples are not compared.
+@test "XFS: a clone that somebody wrote to is not put back, unless skip_disk_flag" {
+  mount_xfs
+  T=$W/xfs/top0.raw
+  killed_run
+  dd if=/dev/urandom of="$T.hamal-restore" bs=4096 count=1 conv=notrunc status=none
+  half=$(digest)
+  fails 6 "its clone is not what was committed as generation 1: it differs at offset 0" hamal-sync rollback --target "file:$T"
+  [ "$(digest)" = "$half" ]
+  [ "$(marks)" = 1 ]
+  fails 6 "its clone is not" hamal-sync rollback --vm web --dry-run
+  sed -i 's/^\[qemu\]$/&\nskip_disk_flag = True/' "$HAMAL_CONFIG"
+  succeeds hamal-sync rollback --target "file:$T"
+  [ "$(digest)" != "$half" ]
+  [ "$(marks)" = 0 ]
+}
+
+# Fails when only checkpoints are looked at, for the list or for forget.
+@test "a first full that was killed is listed as in progress, cannot be rolled back, and can be forgotten" {
+  start_qsd 1
+  T=$W/top0.raw
+  BEFORE=$(: | sha256sum)
+  random_image "$W/noise" 12M
+  guest 0 "write -s $W/noise 0 12M"
+  kill_run
+  succeeds hamal-sync checkpoint list
+  has "$out" "lab * web * top0 * 0 * - in progress * file:$T (no restore point: a run has been changing it since 20"
+  [[ $out != *"roll back"* ]]
+  for only in "--vm=web" "--target=file:$T"; do
+    succeeds hamal-sync checkpoint list "$only" --json
+    [ "$(field "$W/out" 'd["state"], d["generation"], d["disk"], d["committed"], d["in_progress"]["can_roll_back"]')" = \
+      "('in progress', 0, 'top0', '', False)" ]
+    [ "$(wc -l < "$W/out")" = 1 ]
+  done
+  succeeds hamal-sync checkpoint list --target "file:$W/other.raw" --json
+  [ -z "$out" ]
+  fails 1 "no checkpoint" hamal-sync rollback --target "file:$T"
+  succeeds hamal-sync checkpoint forget --target "file:$T" --dry-run
+  has "$out" "would forget the interrupted first full of web/top0 on file:$T"
+  succeeds hamal-sync checkpoint forget --target "file:$T"
+  succeeds hamal-sync checkpoint list --json
+  [ -z "$out" ]
+  [ "$(marks)" = 0 ]
+  sync_disk
+  did full "no checkpoint"
+  equals_live
+  succeeds hamal-sync checkpoint list --json
+  [ "$(field "$W/out" 'd["state"], d["generation"]')" = "('committed', 1)" ]
+}
+
 @test "rollback: what it refuses" {
   fails 2 "rollback needs --target or --vm" hamal-sync rollback
   fails 1 "no checkpoint" hamal-sync rollback --target "file:$W/none.raw"

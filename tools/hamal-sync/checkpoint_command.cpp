@@ -5,6 +5,7 @@
 
 #include "common/output.hpp"
 #include "hamal-sync/commands.hpp"
+#include "hamal-sync/first_fulls.hpp"
 #include "hamal/state/checkpoint_json.hpp"
 #include "hamal/sync/restore_point.hpp"
 #include "hamal/util/error.hpp"
@@ -16,6 +17,10 @@ std::vector<Checkpoint> matching_checkpoints(const SyncRequest& request, State& 
   const std::string target =
       request.target.empty() ? "" : canonical_target(parse_endpoint(request.target));
   auto all = state.list_checkpoints();
+  if (request.command == SyncCommand::list_checkpoints ||
+      request.command == SyncCommand::forget_checkpoints) {
+    add_first_fulls(all, state);
+  }
   std::erase_if(all, [&](const Checkpoint& c) {
     return (!target.empty() && c.identity.target != target) ||
            (!request.vm.empty() && request.vm != c.identity.vm_id && request.vm != c.vm_name);
@@ -71,9 +76,10 @@ std::string list_text(const std::vector<Checkpoint>& all, State& state) {
   std::string text = fmt::format("{:<12} {:<16} {:<12} {:>5} {:>10} {:<24} {}\n", "PLATFORM", "VM",
                                  "DISK", "GEN", "SIZE", "COMMITTED", "TARGET");
   for (const auto& c : all) {
-    text += fmt::format("{:<12} {:<16} {:<12} {:>5} {:>10} {:<24} {}\n", c.identity.platform,
-                        c.vm_name, c.identity.disk_id, c.generation, format_size(c.size),
-                        c.committed, c.target_uri);
+    text +=
+        fmt::format("{:<12} {:<16} {:<12} {:>5} {:>10} {:<24} {}\n", c.identity.platform, c.vm_name,
+                    c.identity.disk_id, c.generation, is_first_full(c) ? "-" : format_size(c.size),
+                    is_first_full(c) ? "in progress" : c.committed, c.target_uri);
     if (!c.released.empty()) {
       text.insert(text.size() - 1, " (released " + c.released + ")");
     }
@@ -129,9 +135,10 @@ int run_checkpoint_command(const SyncRequest& request, Session& session) {
   }
   std::string text;
   for (const auto& c : found) {
-    text += fmt::format("{} generation {} of {}/{} on {}\n",
-                        request.dry_run ? "would forget" : "forgot", c.generation, c.vm_name,
-                        c.identity.disk_id, c.target_uri);
+    text += fmt::format("{} {} of {}/{} on {}\n", request.dry_run ? "would forget" : "forgot",
+                        is_first_full(c) ? "the interrupted first full"
+                                         : fmt::format("generation {}", c.generation),
+                        c.vm_name, c.identity.disk_id, c.target_uri);
   }
   write_stdout(json ? forgotten : text, session.cancel());
   return 0;

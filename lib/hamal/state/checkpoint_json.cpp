@@ -50,6 +50,7 @@ nlohmann::ordered_json object_of(const Checkpoint& checkpoint) {
   if (!checkpoint.released.empty()) {
     object["released"] = checkpoint.released;
   }
+  object["state"] = "committed";
   return object;
 }
 
@@ -65,6 +66,7 @@ std::string to_json(const Checkpoint& checkpoint) {
 
 std::string to_json(const Checkpoint& checkpoint, const InProgress& mark, bool can_roll_back) {
   auto object = object_of(checkpoint);
+  object["state"] = "in progress";
   object["in_progress"] = {{"started", mark.started}, {"can_roll_back", can_roll_back}};
   return line_of(object);
 }

@@ -315,8 +315,10 @@ TEST(CheckpointJson, ATargetInProgressSaysSoAndIsReadAllTheSame) {
   InProgress mark;
   mark.started = "2026-11-22T21:24:35Z";
   const std::string json = to_json(c, mark, true);
-  EXPECT_NE(json.find(R"("in_progress":{"started":"2026-11-22T21:24:35Z","can_roll_back":true})"),
-            std::string::npos)
+  EXPECT_NE(
+      json.find(
+          R"("state":"in progress","in_progress":{"started":"2026-11-22T21:24:35Z","can_roll_back":true})"),
+      std::string::npos)
       << json;
   EXPECT_EQ(parse_checkpoint(json, "t").generation, 3U);
 }
