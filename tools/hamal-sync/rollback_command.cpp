@@ -29,8 +29,8 @@ void require_clone(const Checkpoint& c, Session& session) {
   require_restore_point(c, *mark, state.installation_id());
   const auto& platforms = session.config().platforms;
   const auto platform = platforms.find(c.identity.platform);
-  const std::string type = platform == platforms.end() ? c.identity.platform
-                                                       : platform->second.get("type");
+  const std::string type =
+      platform == platforms.end() ? c.identity.platform : platform->second.get("type");
   if (!session.config().platform_type(type).skip_disk_flag) {
     require_committed_content(c, *mark, state.disk_flag_key());
   }
