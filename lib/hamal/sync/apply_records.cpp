@@ -4,7 +4,7 @@
 
 #include "hamal/block/awaited_io.hpp"
 #include "hamal/extent/sources.hpp"
-#include "hamal/sync/zero_scan.hpp"
+#include "hamal/util/zero_scan.hpp"
 #include "hamal/util/error.hpp"
 
 namespace hamal {

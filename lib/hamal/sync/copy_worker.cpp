@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "hamal/sync/zero_scan.hpp"
+#include "hamal/util/zero_scan.hpp"
 #include "hamal/util/error.hpp"
 
 namespace hamal {

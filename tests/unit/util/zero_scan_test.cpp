@@ -1,5 +1,5 @@
 // Zero runs are found exactly, and nothing that is not zero is called so.
-#include "hamal/sync/zero_scan.hpp"
+#include "hamal/util/zero_scan.hpp"
 
 #include <gtest/gtest.h>
 
