@@ -136,8 +136,9 @@ bool valid_size(const FrameHeader& header) {
 }
 
 // Every whole frame from the beginning; returns where the first that is none begins.
-std::uint64_t scan(int fd, const std::filesystem::path& path,
-                   const std::function<void(std::uint32_t kind, const std::string& payload)>& each) {
+std::uint64_t scan(
+    int fd, const std::filesystem::path& path,
+    const std::function<void(std::uint32_t kind, const std::string& payload)>& each) {
   std::uint64_t at = k_magic.size();
   std::string payload;
   for (;;) {

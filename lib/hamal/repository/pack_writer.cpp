@@ -66,9 +66,8 @@ PackWriter::Placed PackWriter::place(const RecordId& id, ByteView plain, RecordE
     std::unique_lock lock(m_mutex);
     require_open(lock);
     PackBuilder& builder = *m_open->builder;
-    const RecordPlace place{{m_session, m_open->number},
-                            builder.offset(),
-                            static_cast<std::uint32_t>(scratch.size())};
+    const RecordPlace place{
+        {m_session, m_open->number}, builder.offset(), static_cast<std::uint32_t>(scratch.size())};
     builder.buffer().insert(builder.buffer().end(), scratch.begin(), scratch.end());
     builder.added();
     m_open->records.push_back({id, static_cast<std::uint32_t>(plain.size()), place});
@@ -125,10 +124,10 @@ void PackWriter::hire() {
     m_threads.emplace_back([this] { work(); });
   } catch (const std::system_error& error) {
     if (m_threads.empty()) {
-      m_error = std::make_exception_ptr(Error(
-          ErrorKind::failed, std::string("cannot start a thread: ") + error.what(),
-          m_context.store.uri(), "raise the limit of processes (ulimit -u, TasksMax)",
-          Transience::transient));
+      m_error = std::make_exception_ptr(
+          Error(ErrorKind::failed, std::string("cannot start a thread: ") + error.what(),
+                m_context.store.uri(), "raise the limit of processes (ulimit -u, TasksMax)",
+                Transience::transient));
     }
   }
 }
@@ -207,8 +206,8 @@ void PackWriter::flush() {
     close();
   }
   const std::uint32_t bound = m_next;
-  m_changed.wait(
-      lock, [&] { return m_error || m_undurable.empty() || *m_undurable.begin() >= bound; });
+  m_changed.wait(lock,
+                 [&] { return m_error || m_undurable.empty() || *m_undurable.begin() >= bound; });
   check();
 }
 

@@ -3,7 +3,8 @@
 //
 //   record ─► known? ─ pending here ─────────────────────────► its place, shared
 //                │   └ in the record cache ───────────────────► its place, shared
-//                └ no: encoded by the caller's thread ─► open pack ─ full ─► queue ─► put ─► durable
+//                └ no: encoded by the caller's thread ─► open pack ─ full ─► queue ─► put ─►
+//                durable
 //
 // A record goes into the cache when its pack is durable, not before; until then it is pending, so
 // that no moment is in between. Whoever finds a record claimed by another thread waits for its

@@ -29,7 +29,8 @@ void Outage::wait(const Error& error) {
   if (now - m_since >= m_patience.outage_max) {
     throw StoreUnreachable(error);
   }
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(m_since + m_patience.outage_max - now);
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(m_since + m_patience.outage_max - now);
   m_patience.cancel.sleep_ms(static_cast<int>(std::min(m_pause, left).count()));
   m_pause = std::min(m_pause * 2, k_longest_pause);
 }

@@ -26,9 +26,12 @@ std::string text_of(const Json& object, const char* field, const std::string& ke
 }  // namespace
 
 std::string to_text(const SessionObject& session) {
-  const Json object = {{"format", k_format},         {"version", 1},
-                       {"session", to_hex(session.id)}, {"slot", session.slot},
-                       {"started", session.started}, {"host", session.host}};
+  const Json object = {{"format", k_format},
+                       {"version", 1},
+                       {"session", to_hex(session.id)},
+                       {"slot", session.slot},
+                       {"started", session.started},
+                       {"host", session.host}};
   return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

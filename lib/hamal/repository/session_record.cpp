@@ -30,13 +30,13 @@ std::optional<SessionRecord> read_session_record(const fs::path& session) {
     if (!id) {
       return std::nullopt;
     }
-    return SessionRecord{*id,
-                         {object.at("platform").get<std::string>(),
-                          object.at("vm_id").get<std::string>()},
-                         object.at("vm_name").get<std::string>(),
-                         object.at("snapshot_id").get<std::string>(),
-                         object.at("generation").get<std::uint64_t>(),
-                         object.at("started").get<std::string>()};
+    return SessionRecord{
+        *id,
+        {object.at("platform").get<std::string>(), object.at("vm_id").get<std::string>()},
+        object.at("vm_name").get<std::string>(),
+        object.at("snapshot_id").get<std::string>(),
+        object.at("generation").get<std::uint64_t>(),
+        object.at("started").get<std::string>()};
   } catch (const Json::exception&) {
     return std::nullopt;
   }

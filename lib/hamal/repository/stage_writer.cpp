@@ -55,7 +55,8 @@ class StageQueue final : public WriteQueue {
   }
 
   void require_aligned(std::uint64_t offset, std::uint64_t length) const {
-    const bool ends = (offset + length) % k_record_alignment == 0 || offset + length == m_context.size;
+    const bool ends =
+        (offset + length) % k_record_alignment == 0 || offset + length == m_context.size;
     if (offset % k_record_alignment != 0 || !ends || offset + length > m_context.size) {
       throw std::logic_error("a stage takes whole blocks of 4096 bytes");
     }

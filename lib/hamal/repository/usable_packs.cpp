@@ -39,8 +39,7 @@ bool UsablePacks::usable(const PackName& pack) {
   const std::lock_guard lock(m_mutex);
   auto known = m_known.find(pack.session);
   if (known == m_known.end()) {
-    known = m_known
-                .emplace(pack.session, patiently(m_patience, [&] { return ask(pack.session); }))
+    known = m_known.emplace(pack.session, patiently(m_patience, [&] { return ask(pack.session); }))
                 .first;
   }
   return known->second.contains(pack.number);

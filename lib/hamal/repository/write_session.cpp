@@ -10,6 +10,7 @@
 
 #include "hamal/repository/disk_stage.hpp"
 #include "hamal/repository/heartbeat.hpp"
+#include "hamal/repository/journal.hpp"
 #include "hamal/repository/pack_writer.hpp"
 #include "hamal/repository/session_object.hpp"
 #include "hamal/repository/session_record.hpp"
@@ -100,9 +101,8 @@ class Session final : public WriteSession {
                   "run hamal-sync first; what it says of each disk tells why");
     }
     const std::string text = to_text(manifest, m_slot, m_context.repository.keyring());
-    const bool created = patiently(m_patience, [&] {
-      return store().put_if_absent(m_slot, std::as_bytes(std::span(text)));
-    });
+    const bool created = patiently(
+        m_patience, [&] { return store().put_if_absent(m_slot, std::as_bytes(std::span(text))); });
     if (!created) {
       manifest = require_own_slot();
     }
@@ -292,8 +292,12 @@ SessionRecord register_session(const SessionContext& context, const VmName& vm,
                                const std::string& vm_name, const std::string& snapshot_id) {
   Repository& repository = context.repository;
   for (unsigned i = 0; i < k_most_begins; ++i) {
-    SessionRecord record{random_session_id(), vm, vm_name, snapshot_id,
-                         highest_generation(repository, vm) + 1, rfc3339(context.clock.wall())};
+    SessionRecord record{random_session_id(),
+                         vm,
+                         vm_name,
+                         snapshot_id,
+                         highest_generation(repository, vm) + 1,
+                         rfc3339(context.clock.wall())};
     const std::string slot = slot_key(vm, record.generation);
     const std::string text = to_text(SessionObject{record.id, slot, record.started, host_name()});
     // A reply that was lost may say that the key is taken: nobody else has our 128 bits.
@@ -318,12 +322,11 @@ std::unique_ptr<WriteSession> begin_session(const SessionContext& context, const
   }
   const fs::path directory = session_directory(context.directory, vm);
   remove_session_record(directory);
-  auto record = patiently(patience_of(context), [&] {
-    return register_session(context, vm, vm_name, snapshot_id);
-  });
+  auto record = patiently(patience_of(context),
+                          [&] { return register_session(context, vm, vm_name, snapshot_id); });
   write_session_record(directory, record);
-  context.log.info("session {} begun for version {} of {}:{}", to_hex(record.id),
-                   record.generation, vm.platform, vm.vm_id);
+  context.log.info("session {} begun for version {} of {}:{}", to_hex(record.id), record.generation,
+                   vm.platform, vm.vm_id);
   return std::make_unique<Session>(context, std::move(record), false);
 }
 

@@ -150,18 +150,12 @@ class SqlState final : public State {
                         " while this one made " + std::to_string(c.generation),
                     c.identity.target, "run it again");
       }
-      erase("checkpoints", c.identity);
-      const auto generation = static_cast<long long>(c.generation);
-      const auto size = static_cast<long long>(c.size);
-      m_sql << "INSERT INTO checkpoints (platform, vm_id, disk_id, target, vm_name, change_id, "
-               "snapshot_id, generation, size, committed, target_uri, disk_flag) VALUES "
-               "(:p, :v, :d, :t, :n, :c, :s, :g, :z, :w, :u, :f)",
-          soci::use(c.identity.platform), soci::use(c.identity.vm_id),
-          soci::use(c.identity.disk_id), soci::use(c.identity.target), soci::use(c.vm_name),
-          soci::use(c.change_id), soci::use(c.snapshot_id), soci::use(generation), soci::use(size),
-          soci::use(c.committed), soci::use(c.target_uri), soci::use(c.disk_flag);
-      erase("in_progress", c.identity);
+      replace_checkpoint(c);
     });
+  }
+
+  void cache_checkpoint(const Checkpoint& c) override {
+    in_transaction([&] { replace_checkpoint(c); });
   }
 
   bool forget_checkpoint(const DiskIdentity& identity) override {
@@ -273,6 +267,21 @@ class SqlState final : public State {
   }
 
  private:
+  // In a transaction.
+  void replace_checkpoint(const Checkpoint& c) {
+    erase("checkpoints", c.identity);
+    const auto generation = static_cast<long long>(c.generation);
+    const auto size = static_cast<long long>(c.size);
+    m_sql << "INSERT INTO checkpoints (platform, vm_id, disk_id, target, vm_name, change_id, "
+             "snapshot_id, generation, size, committed, target_uri, disk_flag) VALUES "
+             "(:p, :v, :d, :t, :n, :c, :s, :g, :z, :w, :u, :f)",
+        soci::use(c.identity.platform), soci::use(c.identity.vm_id),
+        soci::use(c.identity.disk_id), soci::use(c.identity.target), soci::use(c.vm_name),
+        soci::use(c.change_id), soci::use(c.snapshot_id), soci::use(generation), soci::use(size),
+        soci::use(c.committed), soci::use(c.target_uri), soci::use(c.disk_flag);
+    erase("in_progress", c.identity);
+  }
+
   void migrate() {
     in_transaction([&] {
       int tables = 0;

@@ -81,6 +81,9 @@ class State {
   /// Inserts or replaces, removes the in-progress mark: one transaction. The generation must be one
   /// more than the stored one.
   virtual void commit_checkpoint(const Checkpoint& checkpoint) = 0;
+  /// Replaces what is known here of a target that knows its own checkpoint (a repository),
+  /// whatever the generations.
+  virtual void cache_checkpoint(const Checkpoint& checkpoint) = 0;
   /// True when there was one (or a mark).
   virtual bool forget_checkpoint(const DiskIdentity& identity) = 0;
 

@@ -4,12 +4,12 @@
 
 #include "hamal/block/awaited_io.hpp"
 #include "hamal/extent/sources.hpp"
-#include "hamal/util/zero_scan.hpp"
 #include "hamal/util/error.hpp"
+#include "hamal/util/zero_scan.hpp"
 
 namespace hamal {
-RecordWriter::RecordWriter(DiskSync& disk)
-    : m_disk(disk), m_queue(disk.target().writer().open_queue()), m_plan(disk.plan()) {}
+RecordWriter::RecordWriter(DiskRun& disk)
+    : m_disk(disk), m_queue(disk.writer().open_queue()), m_plan(disk.plan()) {}
 
 RecordWriter::~RecordWriter() = default;
 
@@ -42,7 +42,7 @@ void RecordWriter::data(std::uint64_t offset, std::span<const std::byte> bytes) 
   auto& stats = m_disk.result().copied;
   stats.read_bytes += bytes.size();
   ++stats.read_requests;
-  const std::size_t most = m_disk.target().writer().max_request();
+  const std::size_t most = m_disk.writer().max_request();
   while (!bytes.empty()) {
     const auto part = bytes.first(std::min(bytes.size(), most));
     if (is_zero(part)) {

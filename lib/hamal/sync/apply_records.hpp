@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "hamal/extent/algebra.hpp"
-#include "hamal/sync/disk_sync.hpp"
+#include "hamal/sync/disk_run.hpp"
 
 namespace hamal {
 
@@ -12,7 +12,7 @@ namespace hamal {
 /// must not outlive the disk.
 class RecordWriter {
  public:
-  explicit RecordWriter(DiskSync& disk);
+  explicit RecordWriter(DiskRun& disk);
   ~RecordWriter();
   void data(std::uint64_t offset, std::span<const std::byte> bytes);
   void zero(std::uint64_t offset, std::uint64_t length);
@@ -23,7 +23,7 @@ class RecordWriter {
   void require_planned(std::uint64_t offset, std::uint64_t length);
   void write_zeros(std::uint64_t offset, std::uint64_t length);
 
-  DiskSync& m_disk;
+  DiskRun& m_disk;
   std::unique_ptr<WriteQueue> m_queue;
   ExtentSourcePtr m_plan;
   std::vector<Extent> m_window;

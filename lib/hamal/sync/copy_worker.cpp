@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "hamal/util/zero_scan.hpp"
 #include "hamal/util/error.hpp"
+#include "hamal/util/zero_scan.hpp"
 
 namespace hamal {
 namespace {

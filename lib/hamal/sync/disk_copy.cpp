@@ -5,6 +5,7 @@
 #include "hamal/extent/algebra.hpp"
 #include "hamal/extent/sources.hpp"
 #include "hamal/extent/totals.hpp"
+#include "hamal/repository/patience.hpp"
 #include "hamal/util/error.hpp"
 
 namespace hamal {
@@ -33,6 +34,8 @@ class OutageCopy {
         m_request.progress.phase(m_request.object, "flushing", 0);
         m_durable.flush(*m_target);
         return;
+      } catch (const repository::StoreUnreachable&) {
+        throw;  // it has been waited for already
       } catch (const Error& error) {
         if (!error.transient()) {
           throw;

@@ -12,11 +12,6 @@
 namespace hamal {
 namespace {
 
-std::uint64_t since_ms(const Clock& clock, std::chrono::steady_clock::time_point begin) {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(clock.steady() - begin).count());
-}
-
 // Opening would create it: a delta must not.
 void require_existing(const Endpoint& endpoint) {
   if (endpoint.kind == EndpointKind::file && ::access(endpoint.path.c_str(), F_OK) != 0) {
@@ -29,21 +24,10 @@ void require_existing(const Endpoint& endpoint) {
 
 DiskSync::DiskSync(const StreamHeader& header, PlannedDisk& planned, const Endpoint& target,
                    const SyncOptions& options, const SyncContext& context, std::mutex& state_mutex)
-    : m_header(header),
-      m_planned(planned),
+    : DiskRun(header, planned, target.uri, options, context),
       m_endpoint(target),
-      m_options(options),
-      m_context(context),
       m_state_mutex(state_mutex),
-      m_plan(planned, m_mark) {
-  m_result.disk = planned.disk.id;
-  m_result.label = planned.disk.label;
-  m_result.target_uri = target.uri;
-  m_result.size = planned.disk.size;
-  m_result.mode = planned.disk.mode;
-  m_result.reason = planned.disk.reason;
-  m_result.planned = planned.totals;
-}
+      m_plan(planned, m_mark) {}
 
 DiskSync::~DiskSync() = default;
 
@@ -125,15 +109,6 @@ void DiskSync::check_flag_early() {
   std::error_code error;
   if (m_endpoint.kind == EndpointKind::nbd || std::filesystem::exists(m_endpoint.path, error)) {
     check_flag(*open_block_reader(m_endpoint, &m_context.cancel));
-  }
-}
-
-void DiskSync::check_source(const BlockReader& source) const {
-  if (source.size() != m_planned.disk.size) {
-    throw Error(ErrorKind::failed,
-                "the source has " + std::to_string(source.size()) + " bytes and the stream says " +
-                    std::to_string(m_planned.disk.size),
-                source.uri(), "take a new snapshot");
   }
 }
 
@@ -256,7 +231,6 @@ void DiskSync::copy(std::unique_ptr<BlockReader> source,
   check_finished(*source);
   const std::uint64_t total = must_fill_gaps() ? m_planned.disk.size : m_plan.totals().bytes();
   const bool fill = must_fill_gaps();
-  const auto begin = m_context.clock.steady();
   DurableProgress durable(
       m_result.resumed ? m_result.resumed->finished : std::vector<Extent>{},
       {m_options.flush_period, flush_bounds()},
@@ -280,45 +254,7 @@ void DiskSync::copy(std::unique_ptr<BlockReader> source,
       .progress = m_context.progress,
       .log = m_context.log,
       .cancel = m_context.cancel};
-  DiskCopyStats stats;
-  const auto note = [&] {
-    m_result.copied = stats.copied;
-    m_result.outages = stats.outages;
-    m_result.flushes = durable.flushes();
-    m_result.flush_ms = durable.flush_ms();
-    m_result.copy_ms = since_ms(m_context.clock, begin);
-  };
-  try {
-    copy_disk(request, std::move(source), m_target->writer(), durable, stats);
-  } catch (...) {
-    note();
-    throw;
-  }
-  note();
-  if (!stats.copied.refused.empty()) {
-    m_context.log.warning("{}: {} readers, not more: {}", object(), stats.copied.workers,
-                          stats.copied.refused);
-  }
-  require_all_readable(durable);
-}
-
-// All that could be read is written and durable: the next run has only the rest to read.
-void DiskSync::require_all_readable(DurableProgress& durable) const {
-  const std::vector<Extent>& unreadable = m_result.copied.unreadable;
-  if (unreadable.empty()) {
-    return;
-  }
-  durable.record();
-  std::uint64_t bytes = 0;
-  for (const Extent& range : unreadable) {
-    bytes += range.length;
-  }
-  throw Error(ErrorKind::failed,
-              "the source cannot read " + std::to_string(bytes) + " bytes in " +
-                  std::to_string(unreadable.size()) + " places, the first at offset " +
-                  std::to_string(unreadable.front().offset) + ": " +
-                  describe(m_result.copied.unreadable_reason),
-              object(), "all else is copied; see to the source's storage and run again");
+  run_copy(request, std::move(source), m_target->writer(), durable);
 }
 
 // A failure to record costs a later run time, not this one its success: only a mark that was taken
@@ -392,22 +328,6 @@ void DiskSync::commit(const std::function<void(const StreamDisk&)>& verify) {
   m_context.log.info("{}: committed generation {}: read {} bytes, wrote {}, zeroed {}", object(),
                      checkpoint.generation, m_result.copied.read_bytes,
                      m_result.copied.written_bytes, m_result.copied.zeroed_bytes);
-}
-
-void DiskSync::fail(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const StreamFailed& failed) {
-    m_result.status = static_cast<ExitStatus>(failed.status());
-    m_result.error = failed.what();
-  } catch (const Error& known) {
-    m_result.status = exit_status(known);
-    m_result.error = known.what();
-  } catch (const std::exception& other) {
-    m_result.status = ExitStatus::failed;
-    m_result.error = other.what();
-  }
-  m_context.log.error("{}: {}", object(), m_result.error);
 }
 
 }  // namespace hamal

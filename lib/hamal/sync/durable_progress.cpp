@@ -27,11 +27,15 @@ void DurableProgress::flush(BlockWriter& target) {
   std::vector<Extent> written = m_written.ranges();
   const auto begin = std::chrono::steady_clock::now();
   target.flush(m_periods.bounds);
-  ++m_flushes;
   m_flush_ms += static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                                std::chrono::steady_clock::now() - begin)
                                                .count());
-  m_durable = std::move(written);
+  advance(std::move(written));
+}
+
+void DurableProgress::advance(std::vector<Extent> durable) {
+  ++m_flushes;
+  m_durable = std::move(durable);
 }
 
 }  // namespace hamal

@@ -16,7 +16,8 @@
 
 namespace hamal {
 
-/// Used by one thread; `written` is added to by others meanwhile.
+/// Used by one thread; `written` is added to by others meanwhile. A target that is not flushed but
+/// becomes durable by itself has its own tick() (staged_progress.hpp).
 class DurableProgress {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -28,22 +29,29 @@ class DurableProgress {
 
   /// `durable` is what an earlier run recorded. `record` makes a set survive the process.
   DurableProgress(std::vector<Extent> durable, Periods periods, Record record, TimePoint now);
+  virtual ~DurableProgress() = default;
+  DurableProgress(const DurableProgress&) = delete;
+  DurableProgress& operator=(const DurableProgress&) = delete;
 
   /// For the workers. Reset to what is durable by void_unflushed().
   FinishedRanges& written() noexcept { return m_written; }
   const std::vector<Extent>& durable() const noexcept { return m_durable; }
 
   /// Flushes and records when it is time and there is something new. Throws what either throws.
-  void tick(BlockWriter& target, TimePoint now);
+  virtual void tick(BlockWriter& target, TimePoint now);
   /// Flushes whatever there is. Records only while the run goes on: the end of a plan is recorded
   /// by its commit.
   void flush(BlockWriter& target);
   void record() { m_record(m_durable); }
   /// The target was reconnected or a flush has failed: what was not flushed is not believed.
-  void void_unflushed() { m_written.reset(m_durable); }
+  virtual void void_unflushed() { m_written.reset(m_durable); }
 
   unsigned flushes() const noexcept { return m_flushes; }
   std::uint64_t flush_ms() const noexcept { return m_flush_ms; }
+
+ protected:
+  /// Those ranges are durable now.
+  void advance(std::vector<Extent> durable);
 
  private:
   FinishedRanges m_written;

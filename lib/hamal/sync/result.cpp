@@ -76,6 +76,26 @@ Json flag_json(const FlagReport& flag) {
           {"taken", flag.taken}};
 }
 
+Json stored_json(const std::optional<StoredBytes>& stored) {
+  if (!stored) {
+    return nullptr;
+  }
+  return {{"data_bytes", stored->data},
+          {"zero_bytes", stored->zero},
+          {"stored_bytes", stored->stored},
+          {"shared_bytes", stored->shared},
+          {"packs", stored->packs}};
+}
+
+Json version_json(const std::optional<VersionResult>& version) {
+  if (!version) {
+    return nullptr;
+  }
+  return {{"generation", version->generation},
+          {"session", version->session},
+          {"state", version->committed ? "committed" : "staged"}};
+}
+
 Json disk_json(const DiskResult& disk) {
   return {
       {"disk", disk.disk},
@@ -103,6 +123,7 @@ Json disk_json(const DiskResult& disk) {
       {"written_bytes", disk.copied.written_bytes},
       {"zeroed_bytes", disk.copied.zeroed_bytes},
       {"skipped_bytes", disk.copied.skipped_bytes},
+      {"repository", stored_json(disk.stored)},
       {"readers", disk.copied.workers},
       {"outages", disk.outages},
       {"flushes", disk.flushes},
@@ -159,6 +180,7 @@ std::string to_json(const SyncResult& result) {
       {"dry_run", result.dry_run},
       {"status", static_cast<int>(result.status())},
       {"seconds", seconds(result.total_ms)},
+      {"repository_version", version_json(result.version)},
       {"disks", disks},
   };
   return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -191,8 +213,16 @@ std::string to_text(const SyncResult& result) {
         format_size(disk.copied.zeroed_bytes), seconds(disk.total_ms),
         format_size(per_second(moved(disk), disk.copy_ms)), seconds(disk.flush_ms),
         bound_by(disk.copied.times));
+    if (disk.stored) {
+      text += fmt::format("  stored {} in {} packs for {} of data; {} were there already\n",
+                          format_size(disk.stored->stored), disk.stored->packs,
+                          format_size(disk.stored->data), format_size(disk.stored->shared));
+    }
     if (disk.resumed) {
-      text += fmt::format("  went on where the run of {} was interrupted\n", disk.resumed->started);
+      text += disk.resumed->started.empty()
+                  ? "  went on where an earlier run was interrupted\n"
+                  : fmt::format("  went on where the run of {} was interrupted\n",
+                                disk.resumed->started);
     }
     if (disk.outages > 0) {
       text += fmt::format("  {} outages were waited for\n", disk.outages);
@@ -202,6 +232,13 @@ std::string to_text(const SyncResult& result) {
                           disk.after->change_id.empty() ? " (no change tracking: next run is full)"
                                                         : ", " + disk.after->change_id);
     }
+  }
+  if (result.version) {
+    text +=
+        fmt::format("version {} of {} is {}\n", result.version->generation, result.vm_name,
+                    result.version->committed
+                        ? "committed"
+                        : "staged: `hamal-repo commit` with the snapshot document publishes it");
   }
   return text;
 }

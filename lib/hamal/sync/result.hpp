@@ -20,6 +20,15 @@ struct Resumed {
   std::vector<Extent> finished;  ///< what it had made durable
 };
 
+/// What a repository was given of a disk, bytes of the disk unless said otherwise.
+struct StoredBytes {
+  std::uint64_t data = 0;
+  std::uint64_t zero = 0;
+  std::uint64_t stored = 0;  ///< in packs: compressed
+  std::uint64_t shared = 0;  ///< of the data, that the repository had already
+  std::uint64_t packs = 0;
+};
+
 struct DiskResult {
   std::string disk;
   std::string label;
@@ -39,7 +48,8 @@ struct DiskResult {
   /// empty: there was none.
   std::string united;
   CopyStats copied;
-  unsigned outages = 0;  ///< how often source or target went away and came back
+  std::optional<StoredBytes> stored;  ///< in a repository
+  unsigned outages = 0;               ///< how often source or target went away and came back
   unsigned flushes = 0;
   std::uint64_t total_ms = 0;
   std::uint64_t copy_ms = 0;
@@ -47,6 +57,13 @@ struct DiskResult {
   std::optional<Checkpoint> before;
   std::optional<Checkpoint>
       after;  ///< the committed one; absent when the run failed or was a dry run
+};
+
+/// The version of a repository that the disks were staged for.
+struct VersionResult {
+  std::uint64_t generation = 0;
+  std::string session;
+  bool committed = false;
 };
 
 struct SyncResult {
@@ -57,6 +74,7 @@ struct SyncResult {
   std::string snapshot_id;
   bool dry_run = false;
   std::uint64_t total_ms = 0;
+  std::optional<VersionResult> version;  ///< of a repository
   std::vector<DiskResult> disks;
 
   /// 0 when all committed; 3 when some did; the first failed disk's own when none; 130 or 143 when

@@ -12,6 +12,7 @@
 #include "hamal/sync/apply_records.hpp"
 #include "hamal/sync/disk_sync.hpp"
 #include "hamal/sync/growth.hpp"
+#include "hamal/sync/staged_disk.hpp"
 
 namespace hamal {
 namespace {
@@ -58,22 +59,29 @@ constexpr std::uint64_t buffer_bytes(std::uint64_t memory_limit) {
 // What both forms of a run share: the disks, the clock, the result.
 class Run {
  public:
-  Run(const StreamHeader& header, std::vector<PlannedDisk>& disks,
-      const std::vector<Endpoint>& targets, const SyncOptions& options, const SyncContext& context)
-      : m_header(header), m_options(options), m_context(context), m_begin(context.clock.steady()) {
+  Run(const StreamHeader& header, const SyncOptions& options, const SyncContext& context)
+      : m_header(header), m_options(options), m_context(context), m_begin(context.clock.steady()) {}
+
+  void write_in_place(std::vector<PlannedDisk>& disks, const std::vector<Endpoint>& targets) {
     require_distinct_targets(targets);
     for (std::size_t i = 0; i < disks.size(); ++i) {
-      m_disks.push_back(std::make_unique<DiskSync>(header, disks[i], targets.at(i), options,
-                                                   context, m_state_mutex));
+      m_disks.push_back(std::make_unique<DiskSync>(m_header, disks[i], targets.at(i), m_options,
+                                                   m_context, m_state_mutex));
     }
   }
 
-  std::vector<std::unique_ptr<DiskSync>>& disks() { return m_disks; }
+  void stage(std::vector<PlannedDisk>& disks, RepositoryTarget& target) {
+    for (auto& disk : disks) {
+      m_disks.push_back(std::make_unique<StagedDisk>(m_header, disk, target, m_options, m_context));
+    }
+  }
+
+  std::vector<std::unique_ptr<DiskRun>>& disks() { return m_disks; }
   std::mutex& platform_mutex() { return m_platform_mutex; }
 
   // Runs one step of one disk; false when it failed, with the reason in its result.
   template <typename Step>
-  bool attempt(DiskSync& disk, Step step) {
+  bool attempt(DiskRun& disk, Step step) {
     try {
       m_context.cancel.check();
       step();
@@ -113,7 +121,7 @@ class Run {
   std::chrono::steady_clock::time_point m_begin;
   std::mutex m_state_mutex;
   std::mutex m_platform_mutex;
-  std::vector<std::unique_ptr<DiskSync>> m_disks;
+  std::vector<std::unique_ptr<DiskRun>> m_disks;
 };
 
 // The threads that take the disks one after the other. There are more of them while latency is what
@@ -188,12 +196,12 @@ class DiskCrew {
     return m_gone.wait_for(lock, std::chrono::milliseconds(100), [this] { return m_working == 0; });
   }
 
-  void sync(DiskSync& disk) {
+  void sync(DiskRun& disk) {
     const std::uint64_t begin = m_run.elapsed_ms();
     m_run.attempt(disk, [&] {
       m_context.progress.phase(disk.object(), "preparing", 0);
       disk.decide();
-      if (!m_options.dry_run) {
+      if (!m_options.dry_run && !disk.complete()) {
         auto reader = open_identified(disk);
         disk.open_target();
         disk.copy(
@@ -210,7 +218,7 @@ class DiskCrew {
 
   // A snapshot that is broken already must not cost the target its base, and one that broke while
   // its storage was away must not be read.
-  std::unique_ptr<BlockReader> open_identified(const DiskSync& disk) {
+  std::unique_ptr<BlockReader> open_identified(const DiskRun& disk) {
     const std::lock_guard lock(m_run.platform_mutex());
     auto reader = m_source.open_reader(disk.planned().disk);
     disk.check_source(*reader);
@@ -237,27 +245,45 @@ class DiskCrew {
   std::vector<std::jthread> m_threads;  // last: they use all the others
 };
 
+SyncResult with_version(SyncResult result, RepositoryTarget& target) {
+  if (const auto* session = target.begun()) {
+    result.version = VersionResult{session->generation(), repository::to_hex(session->id()), false};
+  }
+  return result;
+}
+
 }  // namespace
 
 SyncResult run_sync(const StreamHeader& header, std::vector<PlannedDisk>& disks,
                     const std::vector<Endpoint>& targets, const SyncSource& source,
                     const SyncOptions& options, const SyncContext& context) {
   require_other_than_source(header, targets);
-  Run run(header, disks, targets, options, context);
+  Run run(header, options, context);
+  run.write_in_place(disks, targets);
   DiskCrew(run, source, options, context).run();
   return run.finish();
 }
 
-SyncResult run_data_stream(DataStreamReader& stream, StreamRecord record,
-                           std::vector<PlannedDisk>& disks, const std::vector<Endpoint>& targets,
-                           const SyncOptions& options, const SyncContext& context) {
-  Run run(stream.header(), disks, targets, options, context);
+SyncResult stage_sync(const StreamHeader& header, std::vector<PlannedDisk>& disks,
+                      RepositoryTarget& target, const SyncSource& source,
+                      const SyncOptions& options, const SyncContext& context) {
+  Run run(header, options, context);
+  run.stage(disks, target);
+  DiskCrew(run, source, options, context).run();
+  return with_version(run.finish(), target);
+}
+
+namespace {
+
+SyncResult apply_data_stream(Run& run, DataStreamReader& stream, StreamRecord record,
+                             const std::vector<PlannedDisk>& disks, const SyncOptions& options,
+                             const SyncContext& context) {
   std::vector<std::unique_ptr<RecordWriter>> writers(disks.size());
   for (std::size_t i = 0; i < disks.size(); ++i) {
-    DiskSync& disk = *run.disks()[i];
+    DiskRun& disk = *run.disks()[i];
     run.attempt(disk, [&] {
       disk.decide();
-      if (!options.dry_run) {
+      if (!options.dry_run && !disk.complete()) {
         disk.open_target();
         context.progress.phase(disk.object(), "receiving",
                                disks[i].totals.data_bytes + disks[i].totals.zero_bytes);
@@ -287,8 +313,9 @@ SyncResult run_data_stream(DataStreamReader& stream, StreamRecord record,
     stream_error = std::current_exception();
   }
   for (std::size_t i = 0; i < disks.size(); ++i) {
-    DiskSync& disk = *run.disks()[i];
-    if (options.dry_run ? !disk.result().error.empty() : !writers[i]) {
+    DiskRun& disk = *run.disks()[i];
+    const bool brings_nothing = options.dry_run || disk.complete();
+    if (brings_nothing ? !disk.result().error.empty() : !writers[i]) {
       continue;  // failed already
     }
     run.attempt(disk, [&] {
@@ -298,7 +325,7 @@ SyncResult run_data_stream(DataStreamReader& stream, StreamRecord record,
       if (writers[i]) {
         writers[i]->finish();
       }
-      if (!options.dry_run) {
+      if (!brings_nothing) {
         disk.flush();
       }
       // The producer has asked its platform before it wrote the end record.
@@ -308,6 +335,25 @@ SyncResult run_data_stream(DataStreamReader& stream, StreamRecord record,
     disk.result().total_ms = run.elapsed_ms();
   }
   return run.finish();
+}
+
+}  // namespace
+
+SyncResult run_data_stream(DataStreamReader& stream, StreamRecord record,
+                           std::vector<PlannedDisk>& disks, const std::vector<Endpoint>& targets,
+                           const SyncOptions& options, const SyncContext& context) {
+  Run run(stream.header(), options, context);
+  run.write_in_place(disks, targets);
+  return apply_data_stream(run, stream, std::move(record), disks, options, context);
+}
+
+SyncResult stage_data_stream(DataStreamReader& stream, StreamRecord record,
+                             std::vector<PlannedDisk>& disks, RepositoryTarget& target,
+                             const SyncOptions& options, const SyncContext& context) {
+  Run run(stream.header(), options, context);
+  run.stage(disks, target);
+  return with_version(apply_data_stream(run, stream, std::move(record), disks, options, context),
+                      target);
 }
 
 }  // namespace hamal

@@ -86,4 +86,14 @@ SyncResult run_data_stream(DataStreamReader& stream, StreamRecord record,
                            std::vector<PlannedDisk>& disks, const std::vector<Endpoint>& targets,
                            const SyncOptions& options, const SyncContext& context);
 
+class RepositoryTarget;
+/// The same into a repository (staged_disk.hpp): the disks are staged, and the version is for the
+/// caller to commit (commit_version.hpp).
+SyncResult stage_sync(const StreamHeader& header, std::vector<PlannedDisk>& disks,
+                      RepositoryTarget& target, const SyncSource& source,
+                      const SyncOptions& options, const SyncContext& context);
+SyncResult stage_data_stream(DataStreamReader& stream, StreamRecord record,
+                             std::vector<PlannedDisk>& disks, RepositoryTarget& target,
+                             const SyncOptions& options, const SyncContext& context);
+
 }  // namespace hamal
