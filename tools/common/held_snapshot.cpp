@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "hamal/repository/session_record.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/time.hpp"
 
@@ -93,10 +94,25 @@ std::vector<InProgress> marks_of(State& state, const std::string& platform,
   return marks;
 }
 
-LeftSnapshot left_snapshot(State& state, const SnapshotRecord& record) {
+std::string interrupted_run(Session& session, const std::string& platform, const std::string& vm_id,
+                            const std::string& snapshot_id) {
+  const auto marks = marks_of(session.state(), platform, vm_id, snapshot_id);
+  if (!marks.empty()) {
+    return marks.front().started;
+  }
+  for (const auto& open : repository::open_sessions(session.config().defaults.hamal_lib_dir)) {
+    if (open.vm == repository::VmName{platform, vm_id} && open.snapshot_id == snapshot_id) {
+      return open.started;
+    }
+  }
+  return {};
+}
+
+LeftSnapshot left_snapshot(Session& session, const SnapshotRecord& record) {
+  State& state = session.state();
   return {record.state,
           snapshot_age(record.created, system_clock().wall()).age,
-          !marks_of(state, record.platform, record.vm_id, record.snapshot_id).empty(),
+          !interrupted_run(session, record.platform, record.vm_id, record.snapshot_id).empty(),
           named_by_checkpoint(state, record.platform, record.vm_id, record.snapshot_id),
           {}};
 }
@@ -155,7 +171,7 @@ void end_unrecorded(const SnapshotWish& wish, Session& session, Platform& platfo
       return one.platform == wish.vm.platform && one.snapshot_id == info.id;
     });
     if (info.ours && info.state == "held" && !recorded &&
-        marks_of(state, wish.vm.platform, wish.vm_id, info.id).empty() &&
+        interrupted_run(session, wish.vm.platform, wish.vm_id, info.id).empty() &&
         !named_by_checkpoint(state, wish.vm.platform, wish.vm_id, info.id)) {
       platform.delete_snapshot(wish.vm_id, info.id);
       session.log().warning("snapshot {} ended: nobody recorded it", info.id);
@@ -180,7 +196,7 @@ std::optional<SnapshotDocument> resume_held(const SnapshotWish& wish, Session& s
         parse_snapshot_document(record.document, "the record of snapshot " + record.snapshot_id);
     SnapshotDocument reduced = document;
     record = with_known_age(record, session);
-    LeftSnapshot left = left_snapshot(session.state(), record);
+    LeftSnapshot left = left_snapshot(session, record);
     if (left.marked && wish.fresh == Fresh::no) {
       left.unusable = why_unusable(platform, document);
       if (left.unusable.empty()) {
@@ -203,10 +219,9 @@ std::optional<SnapshotDocument> resume_held(const SnapshotWish& wish, Session& s
       session.log().warning("held snapshot {}: {}", record.snapshot_id, verdict.reason);
       end_snapshot(document, Outcome::committed, session, platform);
     } else if (verdict.fate == Fate::resume && !found) {
-      const auto marks =
-          marks_of(session.state(), record.platform, record.vm_id, record.snapshot_id);
-      session.log().info("resuming from held snapshot {}: interrupted at {}", record.snapshot_id,
-                         marks.front().started);
+      session.log().info(
+          "resuming from held snapshot {}: interrupted at {}", record.snapshot_id,
+          interrupted_run(session, record.platform, record.vm_id, record.snapshot_id));
       // Whom it is held for now decides who may call it a leftover.
       if (wish.give_up == GiveUp::yes) {
         record.state = to_string(wish.holder);

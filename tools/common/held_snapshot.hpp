@@ -15,8 +15,13 @@ namespace hamal {
 std::vector<InProgress> marks_of(State& state, const std::string& platform,
                                  const std::string& vm_id, const std::string& snapshot_id);
 
+/// When the run began that was interrupted and goes on from this snapshot: one that left an
+/// in-progress mark, or a session of a repository that was not committed. Empty: there is none.
+std::string interrupted_run(Session& session, const std::string& platform, const std::string& vm_id,
+                            const std::string& snapshot_id);
+
 /// What the state knows of a snapshot, without asking its platform.
-LeftSnapshot left_snapshot(State& state, const SnapshotRecord& record);
+LeftSnapshot left_snapshot(Session& session, const SnapshotRecord& record);
 
 /// Empty when the platform holds this snapshot of ours and every disk of the document is what it
 /// was. Throws when the platform cannot be asked: that is no reason to give a snapshot up.

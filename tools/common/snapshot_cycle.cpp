@@ -128,7 +128,7 @@ AcquiredSnapshot acquire_snapshot(const SnapshotWish& wish, Session& session, Pl
 Ending settle_snapshot(const SnapshotDocument& document, Outcome outcome, Session& session,
                        Platform& platform) {
   State& state = session.state();
-  if (!marks_of(state, document.platform, document.vm_id, document.snapshot_id).empty()) {
+  if (!interrupted_run(session, document.platform, document.vm_id, document.snapshot_id).empty()) {
     // The record knows all disks; the document may be of some of them.
     SnapshotRecord record{.platform = document.platform,
                           .vm_id = document.vm_id,
@@ -144,7 +144,7 @@ Ending settle_snapshot(const SnapshotDocument& document, Outcome outcome, Sessio
       record = *known;
     }
     record = with_known_age(record, session);
-    LeftSnapshot left = left_snapshot(state, record);
+    LeftSnapshot left = left_snapshot(session, record);
     left.unusable = why_unusable(
         platform,
         parse_snapshot_document(record.document, "the record of snapshot " + record.snapshot_id));
@@ -172,8 +172,7 @@ void settle_failed(const AcquiredSnapshot& snapshot, Session& session) {
     const auto platform = session.open_platform(document.platform, Marking::needed, uninterrupted);
     settle_snapshot(document, Outcome::failed, session, *platform);
   } catch (const Error& error) {
-    if (marks_of(session.state(), document.platform, document.vm_id, document.snapshot_id)
-            .empty()) {
+    if (interrupted_run(session, document.platform, document.vm_id, document.snapshot_id).empty()) {
       say_not_ended(document, error, session);
     } else {
       session.log().warning("snapshot {} stays recorded for the next run, which looks again: {}",

@@ -1,15 +1,27 @@
 #include "hamal-cbt-read/read.hpp"
 
 #include "common/input.hpp"
+#include "common/repository_access.hpp"
 #include "hamal/state/checkpoint_json.hpp"
 #include "hamal/util/error.hpp"
 
 namespace hamal {
 namespace {
 
-BaseChooser make_chooser(const ReadRequest& request, Session& session) {
+// A repository holds all disks: its endpoint is no pattern.
+bool is_repository_pattern(const std::string& target) {
+  return (target.starts_with("dir:") || target.starts_with("s3:")) &&
+         is_repository(parse_endpoint(target));
+}
+
+BaseChooser make_chooser(const ReadRequest& request, Session& session,
+                         std::unique_ptr<OpenedRepository>& repository) {
   switch (request.base) {
     case BaseFrom::target:
+      if (is_repository_pattern(request.target)) {
+        repository = std::make_unique<OpenedRepository>(parse_endpoint(request.target), session);
+        return base_of_repository(repository->repository(), repository->uri());
+      }
       return base_of_target(
           session.state(), request.target,
           request.form == ReadForm::extents ? Interrupted::mended : Interrupted::not_mended);
@@ -34,7 +46,8 @@ int run_read(const ReadRequest& request, Session& session) {
     throw Error(ErrorKind::usage, "will not write disk contents to a terminal", "standard output",
                 "redirect it to a file or a pipe");
   }
-  const BaseChooser choose = make_chooser(request, session);
+  std::unique_ptr<OpenedRepository> repository;  // outlives the chooser
+  const BaseChooser choose = make_chooser(request, session, repository);
   ReadSource source = open_source(request, session);
   switch (request.form) {
     case ReadForm::extents:

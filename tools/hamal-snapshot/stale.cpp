@@ -67,7 +67,7 @@ class StaleSweep {
 
   void judge(const SnapshotRecord& record) {
     const auto max_hold = m_session.config().sync.snapshot_max_hold;
-    const Verdict verdict = judge_stale(left_snapshot(m_session.state(), record), max_hold,
+    const Verdict verdict = judge_stale(left_snapshot(m_session, record), max_hold,
                                         m_request.older_than.value_or(max_hold));
     if (verdict.fate != Fate::end && verdict.fate != Fate::finish) {
       leave(record.snapshot_id, verdict.reason);

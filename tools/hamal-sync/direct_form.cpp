@@ -2,8 +2,10 @@
 // library calls as the pipe of three tools, so the same bytes.
 #include <algorithm>
 
+#include "common/repository_access.hpp"
 #include "common/snapshot_cycle.hpp"
 #include "hamal-sync/commands.hpp"
+#include "hamal/sync/commit_version.hpp"
 #include "hamal/sync/plan.hpp"
 #include "hamal/sync/read_changes.hpp"
 #include "hamal/util/error.hpp"
@@ -11,37 +13,113 @@
 namespace hamal {
 namespace {
 
-SyncSource source_of(Platform& platform, const SnapshotDocument& document) {
-  return {[&](const StreamDisk& disk) { return platform.open_reader(document.disk(disk.id)); },
-          [&](const StreamDisk& disk) {
-            platform.verify_snapshot(document.vm_id, document.snapshot_id, document.disk(disk.id));
-          }};
+// The disks as the platform calls them, under the names they are stored by: a raw image has none
+// but what the operator gives it.
+struct NamedSource {
+  Platform& platform;
+  const SnapshotDocument& document;  ///< the platform's
+  SnapshotDocument named;            ///< the same disks in the same order
+
+  const SnapshotDisk& disk(const std::string& id) const {
+    return document.disks.at(static_cast<std::size_t>(&named.disk(id) - named.disks.data()));
+  }
+  SyncSource source() const {
+    return {[this](const StreamDisk& one) { return platform.open_reader(disk(one.id)); },
+            [this](const StreamDisk& one) {
+              platform.verify_snapshot(document.vm_id, document.snapshot_id, disk(one.id));
+            }};
+  }
+};
+
+NamedSource name_source(const SyncRequest& request, Platform& platform,
+                        const SnapshotDocument& document) {
+  NamedSource source{platform, document, document};
+  if (!request.vm.empty()) {
+    source.named.vm_id = request.vm;
+    source.named.vm_name = request.vm;
+    source.named.disks.at(0).id = request.disks.at(0);
+  }
+  return source;
+}
+
+// What the base of a disk is looked up in, opened when the first disk asks.
+class Bases {
+ public:
+  Bases(const SyncRequest& request, Session& session) : m_request(request), m_session(session) {}
+
+  Base of(const NamedSource& source, const SnapshotDisk& disk, std::size_t index) {
+    if (m_request.incremental == Incremental::never) {
+      return {"", "--incremental=never"};
+    }
+    StreamHeader header;
+    header.vm_id = source.named.vm_id;
+    header.vm_name = source.named.vm_name;
+    header.disks.emplace_back().id = disk.id;
+    header.disks.back().index = index;
+    const Endpoint target = choose_targets(m_request, header)[0];
+    if (!is_repository(target)) {
+      return base_on_target(m_session.state(), source.named, disk, target, Interrupted::mended);
+    }
+    OpenedRepository& repository = open(target);
+    return base_of_repository(repository.repository(), repository.uri())(source.named, disk, index);
+  }
+
+  OpenedRepository& open(const Endpoint& endpoint) {
+    if (!m_repository || m_repository->uri() != endpoint.uri) {
+      m_repository = std::make_unique<OpenedRepository>(endpoint, m_session);
+    }
+    return *m_repository;
+  }
+
+ private:
+  const SyncRequest& m_request;
+  Session& m_session;
+  std::unique_ptr<OpenedRepository> m_repository;
+};
+
+// Staged and, unless nothing could be, published: here the document is at hand.
+SyncResult sync_to_repository(OpenedRepository& repository, const StreamHeader& header,
+                              std::vector<PlannedDisk>& disks, const NamedSource& source,
+                              const SyncOptions& options, const SyncContext& context) {
+  const RepositoryPlace place = repository.place(options.memory_limit / 2);
+  RepositoryTarget target(place, header);
+  SyncResult result = stage_sync(header, disks, target, source.source(), options, context);
+  const bool staged = std::any_of(result.disks.begin(), result.disks.end(),
+                                  [](const auto& disk) { return disk.status == ExitStatus::done; });
+  if (!options.dry_run && staged && !context.cancel.requested()) {
+    context.progress.phase(header.vm_name, "committing", 0);
+    note_committed(result, place,
+                   commit_version(place, *target.begun(), source.named, context.state));
+    context.progress.done(header.vm_name);
+  }
+  return result;
 }
 
 SyncResult sync_document(const SyncRequest& request, Session& session, Platform& platform,
                          const SnapshotDocument& document) {
-  const BaseChooser choose = [&](const SnapshotDocument& of, const SnapshotDisk& disk,
-                                 std::size_t index) -> Base {
-    if (request.incremental == Incremental::never) {
-      return {"", "--incremental=never"};
-    }
-    StreamHeader header;
-    header.vm_id = of.vm_id;
-    header.vm_name = of.vm_name;
-    header.disks.emplace_back().id = disk.id;
-    header.disks.back().index = index;
-    return base_on_target(session.state(), of, disk, choose_targets(request, header)[0],
-                          Interrupted::mended);
+  const NamedSource source = name_source(request, platform, document);
+  Bases bases(request, session);
+  const BaseChooser choose = [&](const SnapshotDocument&, const SnapshotDisk& disk,
+                                 std::size_t index) {
+    return bases.of(source,
+                    source.named.disks.at(static_cast<std::size_t>(&disk - document.disks.data())),
+                    index);
   };
   session.progress().phase(document.vm_name, "planning", 0);
-  auto changes = read_changes(platform, document, find_disks(document, request.disks), choose);
-  const StreamHeader header = stream_header(document, changes);
+  auto changes = read_changes(platform, document, find_disks(source.named, request.disks), choose);
+  for (auto& disk : changes) {
+    disk.header.id = source.named.disks.at(disk.header.index).id;
+  }
+  const StreamHeader header = stream_header(source.named, changes);
   const auto targets = choose_targets(request, header);
   auto disks = collect_plans(changes, plan_directory(session, header), session.cancel());
   session.progress().done(document.vm_name);
-  return run_sync(header, disks, targets, source_of(platform, document),
-                  sync_options(request, session.config(), document.platform_type),
-                  sync_context(request, session));
+  const SyncOptions options = sync_options(request, session.config(), document.platform_type);
+  if (const auto endpoint = common_repository(targets)) {
+    return sync_to_repository(bases.open(*endpoint), header, disks, source, options,
+                              sync_context(request, session));
+  }
+  return run_sync(header, disks, targets, source.source(), options, sync_context(request, session));
 }
 
 int sync_held(SyncRequest request, Session& session, const Endpoint& endpoint,
@@ -75,10 +153,29 @@ VmOperand operand_of(const Endpoint& endpoint) {
   throw Error(ErrorKind::usage, "not a source", endpoint.uri);
 }
 
+// A raw image is known by its path alone, which says nothing in a repository.
+void require_names(const SyncRequest& request, const Endpoint& source) {
+  const bool raw = source.kind != EndpointKind::platform;
+  if (!request.vm.empty() && !raw) {
+    throw Error(ErrorKind::usage, "--vm names the machine of a raw image", source.uri,
+                "leave it out: the platform says whose disk it is");
+  }
+  if (!request.vm.empty() && request.disks.size() != 1) {
+    throw Error(ErrorKind::usage, "--vm needs --disk", source.uri,
+                "say by which names the image is stored: --vm web01 --disk vda");
+  }
+  if (raw && request.vm.empty() && !request.target.empty() &&
+      (request.target.starts_with("dir:") || request.target.starts_with("s3:"))) {
+    throw Error(ErrorKind::usage, "a raw image in a repository needs names", source.uri,
+                "say which: --vm web01 --disk vda");
+  }
+}
+
 }  // namespace
 
 int sync_from_source(const SyncRequest& request, Session& session, RunMetrics& metrics) {
   const Endpoint endpoint = parse_endpoint(request.source);
+  require_names(request, endpoint);
   if (!endpoint.snapshot.empty()) {
     return sync_held(request, session, endpoint, metrics);
   }
@@ -91,6 +188,10 @@ int sync_from_source(const SyncRequest& request, Session& session, RunMetrics& m
   const auto platform = session.open_platform(wish.vm.platform);
   wish.vm_id = resolve_vm(*platform, session, wish.vm);
   const auto lock = lock_vm(session, wish.vm.platform, wish.vm_id, request.wait, session.cancel());
+  std::optional<FileLock> named;  // two images by one name are one vm of the repository
+  if (!request.vm.empty() && request.vm != wish.vm_id) {
+    named.emplace(lock_vm(session, wish.vm.platform, request.vm, request.wait, session.cancel()));
+  }
   wish.holder = Holder::attached;
   wish.give_up = request.dry_run ? GiveUp::no : GiveUp::yes;
   const AcquiredSnapshot snapshot = acquire_snapshot(wish, session, *platform);

@@ -43,6 +43,9 @@ void add_sync_options(CLI::App& app, SyncRequest& request) {
   app.add_option("--disk", request.disks, "Only this disk, by id or index (repeatable)")
       ->type_name("DISK")
       ->allow_extra_args(false);
+  app.add_option("--vm", request.vm,
+                 "Name of the machine of a raw --source in a repository; --disk names the disk")
+      ->type_name("VM");
   app.add_option_function<std::string>(
          "--incremental",
          [&request](const std::string& word) { request.incremental = k_incremental.at(word); },

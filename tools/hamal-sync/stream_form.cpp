@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 
+#include "common/repository_access.hpp"
 #include "common/snapshot_cycle.hpp"
 #include "hamal-sync/commands.hpp"
 #include "hamal/stream/detect.hpp"
@@ -56,9 +57,18 @@ int sync_extent_stream(const SyncRequest& request, Session& session, ExtentStrea
   auto disks = collect_plans(stream, plan_directory(session, header), session.cancel());
   session.progress().done(header.vm_name);
   HeaderSource source(header, session);
-  const auto result = run_sync(header, disks, targets, source.source(),
-                               sync_options(request, session.config(), header.platform_type),
-                               sync_context(request, session));
+  const SyncOptions options = sync_options(request, session.config(), header.platform_type);
+  SyncResult result;
+  if (const auto endpoint = common_repository(targets)) {
+    OpenedRepository repository(*endpoint, session);
+    const RepositoryPlace place = repository.place(options.memory_limit / 2);
+    RepositoryTarget target(place, header);
+    result =
+        stage_sync(header, disks, target, source.source(), options, sync_context(request, session));
+  } else {
+    result =
+        run_sync(header, disks, targets, source.source(), options, sync_context(request, session));
+  }
   metrics.note(result);
   return report_result(result, session);
 }
@@ -72,8 +82,17 @@ int sync_data_stream(const SyncRequest& request, Session& session, DataStreamRea
   auto disks = collect_plans(stream, plan_directory(session, header), session.cancel(), first);
   SyncOptions options = sync_options(request, session.config(), header.platform_type);
   options.interrupted = Interrupted::not_mended;  // the stream brings its own plan's bytes alone
-  const auto result = run_data_stream(stream, std::move(first), disks, targets, options,
-                                      sync_context(request, session));
+  SyncResult result;
+  if (const auto endpoint = common_repository(targets)) {
+    OpenedRepository repository(*endpoint, session);
+    const RepositoryPlace place = repository.place(options.memory_limit / 2);
+    RepositoryTarget target(place, header);
+    result = stage_data_stream(stream, std::move(first), disks, target, options,
+                               sync_context(request, session));
+  } else {
+    result = run_data_stream(stream, std::move(first), disks, targets, options,
+                             sync_context(request, session));
+  }
   metrics.note(result);
   return report_result(result, session);
 }

@@ -145,7 +145,8 @@ class Session final : public WriteSession {
     m_cache->set_usable([this](const PackName& pack) { return m_usable->usable(pack); });
   }
 
-  // Records that a process put which died before the cache knew; returns a number that no pack had.
+  // Records that a process put which died before the cache knew, of this session or of one that was
+  // given up (whose packs UsablePacks asks for). Returns a number that no pack of ours had.
   std::uint32_t take_in_journals(const std::set<std::uint32_t>& durable) {
     std::uint32_t next = durable.empty() ? 0 : *durable.rbegin() + 1;
     std::error_code error;
@@ -155,14 +156,18 @@ class Session final : public WriteSession {
       }
       read_journal(file.path(), [&](const StagedEntry& staged) {
         const LayerEntry& entry = staged.entry;
-        if (entry.extent.kind != ExtentKind::data || entry.place.pack.session != m_record.id) {
+        if (entry.extent.kind != ExtentKind::data) {
           return;
         }
-        next = std::max(next, entry.place.pack.number + 1);
-        if (durable.contains(entry.place.pack.number)) {
+        const bool ours = entry.place.pack.session == m_record.id;
+        next = ours ? std::max(next, entry.place.pack.number + 1) : next;
+        if (!ours || durable.contains(entry.place.pack.number)) {
           m_cache->add(entry.id, entry.plain, entry.place);
         }
       });
+      if (!m_resumed) {
+        fs::remove(file.path(), error);
+      }
     }
     return next;
   }
@@ -320,8 +325,8 @@ std::unique_ptr<WriteSession> begin_session(const SessionContext& context, const
   if (auto session = resume_session(context, vm, snapshot_id)) {
     return session;
   }
+  // What an abandoned session has put may be shared: its journals stay for the new one to read.
   const fs::path directory = session_directory(context.directory, vm);
-  remove_session_record(directory);
   auto record = patiently(patience_of(context),
                           [&] { return register_session(context, vm, vm_name, snapshot_id); });
   write_session_record(directory, record);
