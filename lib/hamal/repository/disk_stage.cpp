@@ -124,7 +124,10 @@ class Stage final : public DiskStage {
       const std::size_t merged = merge_count(sorted.added(), below);
       auto entries = sorted.sorted(totals);
       if (merged > 0) {
-        entries = overlay(std::move(entries), visible_entries(open_top(merged)));
+        std::vector<EntrySourcePtr> stacked;
+        stacked.push_back(std::move(entries));
+        stacked.push_back(visible_entries(open_top(merged)));
+        entries = overlay_entries(std::move(stacked));
       }
       version.layers.push_back(put_layer(*entries));
       version.layers.insert(version.layers.end(),

@@ -129,58 +129,6 @@ class MergedRuns final : public EntrySource {
   std::uint64_t m_end = 0;
 };
 
-// The upper one, and of the lower one what it leaves.
-class Overlay final : public EntrySource {
- public:
-  Overlay(EntrySourcePtr upper, EntrySourcePtr lower)
-      : m_upper(std::move(upper)), m_lower(std::move(lower)) {
-    advance_upper();
-    advance_lower();
-  }
-
-  bool next(LayerEntry& entry) override {
-    for (;;) {
-      if (!m_has_lower ||
-          (m_has_upper && m_upper_head.extent.offset <= m_lower_head.extent.offset)) {
-        if (!m_has_upper) {
-          return false;
-        }
-        entry = m_upper_head;
-        m_covered = entry.extent.end();
-        advance_upper();
-        return true;
-      }
-      if (!cut_front(m_lower_head, m_covered)) {
-        advance_lower();
-        continue;
-      }
-      if (m_has_upper && m_upper_head.extent.offset <= m_lower_head.extent.offset) {
-        continue;
-      }
-      entry = m_lower_head;
-      if (m_has_upper && m_upper_head.extent.offset < entry.extent.end()) {
-        entry.extent.length = m_upper_head.extent.offset - entry.extent.offset;
-        cut_front(m_lower_head, m_upper_head.extent.offset);
-      } else {
-        advance_lower();
-      }
-      return true;
-    }
-  }
-
- private:
-  void advance_upper() { m_has_upper = m_upper->next(m_upper_head); }
-  void advance_lower() { m_has_lower = m_lower->next(m_lower_head); }
-
-  EntrySourcePtr m_upper;
-  EntrySourcePtr m_lower;
-  LayerEntry m_upper_head;
-  LayerEntry m_lower_head;
-  bool m_has_upper = false;
-  bool m_has_lower = false;
-  std::uint64_t m_covered = 0;  // by the upper one
-};
-
 }  // namespace
 
 SortedEntries::SortedEntries(std::filesystem::path directory, std::size_t run)
@@ -213,10 +161,6 @@ EntrySourcePtr SortedEntries::sorted(StageTotals& totals) {
   }
   m_entries.shrink_to_fit();
   return std::make_unique<MergedRuns>(m_file.get(), m_directory, m_runs, totals);
-}
-
-EntrySourcePtr overlay(EntrySourcePtr upper, EntrySourcePtr lower) {
-  return std::make_unique<Overlay>(std::move(upper), std::move(lower));
 }
 
 }  // namespace hamal::repository

@@ -46,7 +46,4 @@ class SortedEntries {
   std::uint64_t m_added = 0;
 };
 
-/// `upper` hides `lower`. Adjacent results may be joinable.
-EntrySourcePtr overlay(EntrySourcePtr upper, EntrySourcePtr lower);
-
 }  // namespace hamal::repository
