@@ -129,7 +129,7 @@ class Session final : public WriteSession {
       return;
     }
     Repository& repository = m_context.repository;
-    m_cache = open_record_cache(m_context.directory / "records.db", repository.id());
+    m_cache = open_record_cache(m_context.directory / "records.db", repository.id(), m_context.log);
     std::set<std::uint32_t> durable;
     if (m_resumed) {
       durable = patiently(m_patience, [&] { return list_packs(store(), m_record.id); });
@@ -161,7 +161,7 @@ class Session final : public WriteSession {
         }
         const bool ours = entry.place.pack.session == m_record.id;
         next = ours ? std::max(next, entry.place.pack.number + 1) : next;
-        if (!ours || durable.contains(entry.place.pack.number)) {
+        if (ours ? durable.contains(entry.place.pack.number) : m_usable->usable(entry.place.pack)) {
           m_cache->add(entry.id, entry.plain, entry.place);
         }
       });

@@ -63,6 +63,13 @@ class SessionLab : public testing::Test {
     one.vm_name = "web01";
     one.snapshot_id = snapshot;
     one.created = "2026-11-25T00:00:00.000Z";
+    for (const char* id : {"vda", "vdb"}) {
+      SnapshotDisk disk;
+      disk.id = id;
+      disk.size = k_block;
+      disk.source = "file:/gone";
+      one.disks.push_back(disk);
+    }
     return one;
   }
 

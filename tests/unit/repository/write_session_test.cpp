@@ -23,7 +23,8 @@ TEST_F(WriteSessionTest, AFullReadsBackAsItWas) {
   EXPECT_EQ(manifest.disks[0].zero_bytes, 2U << 20);
   const auto seen = repository->visible_versions(vm);
   ASSERT_EQ(seen.size(), 1U);
-  EXPECT_EQ(seen[0], manifest);
+  EXPECT_EQ(seen[0].disks, manifest.disks);
+  EXPECT_EQ(seen[0].session, manifest.session);
 }
 
 TEST_F(WriteSessionTest, EveryIncrementReadsBackAndSoDoesWhatIsBelow) {
@@ -192,7 +193,8 @@ TEST_F(WriteSessionTest, ACommitMayBeRepeated) {
   write(*stage, 0, random_bytes(k_size));
   stage->finish();
   const Manifest once = session->commit(document("s1"), {});
-  EXPECT_EQ(session->commit(document("s1"), {}), once);
+  EXPECT_EQ(session->commit(document("s1"), {}).session, once.session);
+  EXPECT_EQ(repository->slots(vm).size(), 1U);
   EXPECT_TRUE(open_sessions(directory / "lib").empty());
 }
 
