@@ -15,6 +15,7 @@ int run_repo(const RepoRequest& request, Session& session);
 int run_init(const RepoRequest& request, Session& session);
 int run_list(const RepoRequest& request, Session& session);
 int run_show(const RepoRequest& request, Session& session);
+int run_commit(const RepoRequest& request, Session& session);
 int run_stats(const RepoRequest& request, Session& session);
 int run_verify(const RepoRequest& request, Session& session);
 

@@ -14,6 +14,26 @@ CLI::App* add_command(CLI::App& app, RepoRequest& request, RepoCommand command, 
   return added;
 }
 
+// The end of the pipe: it takes the document, and the target that hamal-sync was given.
+void add_commit(CLI::App& app, RepoRequest& request) {
+  CLI::App* commit = app.add_subcommand(
+      "commit", "Publish what hamal-sync staged of a snapshot, all its disks at once");
+  commit->footer("The options of every tool are in `hamal-repo --help`.");
+  commit->parse_complete_callback([&request] { request.command = RepoCommand::commit; });
+  commit->add_option("DOCUMENT", request.document, "The snapshot document; - for standard input")
+      ->required();
+  commit->add_option("--target", request.repository, "dir:PATH or s3://NAME/PREFIX")
+      ->type_name("REPOSITORY")
+      ->required();
+  commit
+      ->add_option_function<unsigned>(
+          "--wait",
+          [&request](const unsigned& seconds) { request.wait = std::chrono::seconds(seconds); },
+          "Wait so long for a busy vm (default 0: exit 4 at once)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0U, 604800U).description(""));
+}
+
 }  // namespace
 
 RepoRequest parse_repo_options(int argc, const char* const* argv) {
@@ -27,6 +47,7 @@ RepoRequest parse_repo_options(int argc, const char* const* argv) {
   CLI::App* show = add_command(app, request, RepoCommand::show, "show",
                                "One version: its disks, what they hold, what was stored for them");
   show->add_option("VERSION", request.vm, "VM@VERSION, or VM for its newest")->required();
+  add_commit(app, request);
   add_command(app, request, RepoCommand::stats, "stats", "What is stored, and for what");
   CLI::App* verify = add_command(app, request, RepoCommand::verify, "verify",
                                  "Check that every version can be restored");

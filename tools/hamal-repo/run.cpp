@@ -22,6 +22,8 @@ int run_repo(const RepoRequest& request, Session& session) {
       return run_list(request, session);
     case RepoCommand::show:
       return run_show(request, session);
+    case RepoCommand::commit:
+      return run_commit(request, session);
     case RepoCommand::stats:
       return run_stats(request, session);
     case RepoCommand::verify:

@@ -4,18 +4,31 @@
 #include <nlohmann/json.hpp>
 
 #include "common/output.hpp"
+#include "common/repository_access.hpp"
 #include "hamal-sync/commands.hpp"
 #include "hamal-sync/first_fulls.hpp"
 #include "hamal/state/checkpoint_json.hpp"
+#include "hamal/store/open_store.hpp"
 #include "hamal/sync/restore_point.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/units.hpp"
 
 namespace hamal {
 
-std::vector<Checkpoint> matching_checkpoints(const SyncRequest& request, State& state) {
-  const std::string target =
-      request.target.empty() ? "" : canonical_target(parse_endpoint(request.target));
+namespace {
+
+std::string identity_of(const std::string& target, Session& session) {
+  const Endpoint endpoint = parse_endpoint(target);
+  return is_repository(endpoint)
+             ? open_object_store(endpoint, session.config(), session.cancel())->canonical()
+             : canonical_target(endpoint);
+}
+
+}  // namespace
+
+std::vector<Checkpoint> matching_checkpoints(const SyncRequest& request, Session& session) {
+  const std::string target = request.target.empty() ? "" : identity_of(request.target, session);
+  State& state = session.state();
   auto all = state.list_checkpoints();
   if (request.command == SyncCommand::list_checkpoints ||
       request.command == SyncCommand::forget_checkpoints) {
@@ -28,8 +41,8 @@ std::vector<Checkpoint> matching_checkpoints(const SyncRequest& request, State& 
   return all;
 }
 
-std::vector<Checkpoint> require_checkpoints(const SyncRequest& request, State& state) {
-  auto found = matching_checkpoints(request, state);
+std::vector<Checkpoint> require_checkpoints(const SyncRequest& request, Session& session) {
+  auto found = matching_checkpoints(request, session);
   if (found.empty()) {
     throw Error(ErrorKind::failed, "no checkpoint",
                 request.target.empty() ? request.vm : request.target,
@@ -107,12 +120,12 @@ std::string show_text(const Checkpoint& c, State& state) {
 int run_checkpoint_command(const SyncRequest& request, Session& session) {
   const bool json = session.options().format == ReportFormat::json;
   if (request.command == SyncCommand::list_checkpoints) {
-    const auto all = matching_checkpoints(request, session.state());
+    const auto all = matching_checkpoints(request, session);
     write_stdout(json ? json_lines(all, session.state()) : list_text(all, session.state()),
                  session.cancel());
     return 0;
   }
-  const auto found = require_checkpoints(request, session.state());
+  const auto found = require_checkpoints(request, session);
   if (request.command == SyncCommand::show_checkpoints) {
     std::string text;
     for (const auto& c : found) {

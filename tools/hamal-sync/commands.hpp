@@ -16,9 +16,9 @@ int run_release_command(const SyncRequest& request, Session& session);
 int run_rollback_command(const SyncRequest& request, Session& session);
 
 /// The checkpoints that --target and --vm leave.
-std::vector<Checkpoint> matching_checkpoints(const SyncRequest& request, State& state);
+std::vector<Checkpoint> matching_checkpoints(const SyncRequest& request, Session& session);
 /// The same, and an Error when there are none.
-std::vector<Checkpoint> require_checkpoints(const SyncRequest& request, State& state);
+std::vector<Checkpoint> require_checkpoints(const SyncRequest& request, Session& session);
 /// The locks of their targets, in order. Throws Error(busy) after --wait.
 std::vector<std::unique_ptr<FileLock>> lock_targets(const std::vector<Checkpoint>& checkpoints,
                                                     const SyncRequest& request, Session& session);

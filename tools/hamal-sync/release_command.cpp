@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "common/output.hpp"
+#include "common/repository_access.hpp"
 #include "hamal-sync/commands.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/time.hpp"
@@ -26,7 +27,13 @@ std::string release_text(const Checkpoint& c, bool dry_run, State& state) {
 }  // namespace
 
 int run_release_command(const SyncRequest& request, Session& session) {
-  auto found = require_checkpoints(request, session.state());
+  auto found = require_checkpoints(request, session);
+  for (const Checkpoint& c : found) {
+    if (is_repository(parse_endpoint(c.target_uri))) {
+      throw Error(ErrorKind::usage, "a repository is not given away: its versions are restored",
+                  c.target_uri, "name the target that is, with --target");
+    }
+  }
   // All locks before the first change: a vm that is being synced is released whole or not at all.
   const auto locks = lock_targets(found, request, session);
   const std::string now = rfc3339(system_clock().wall());

@@ -105,6 +105,12 @@ void add_work(Families& families, const MetricLabels& labels, const DiskResult& 
       number(disk.copied.written_bytes));
   add("hamal_sync_zeroed_bytes", "Zeroed on the target by the last run.",
       number(disk.copied.zeroed_bytes));
+  if (disk.stored) {
+    add("hamal_sync_stored_bytes", "Added to the repository by the last run, compressed.",
+        number(disk.stored->stored));
+    add("hamal_sync_shared_bytes", "Of the last run's data, what the repository had already.",
+        number(disk.stored->shared));
+  }
   add("hamal_sync_source_wait_seconds",
       "Time the last run's readers spent on the source, summed over readers.",
       seconds(disk.copied.times.source_ms));
