@@ -40,7 +40,7 @@ void require_clone(const Checkpoint& c, Session& session) {
 
 int run_rollback_command(const SyncRequest& request, Session& session) {
   State& state = session.state();
-  auto found = require_checkpoints(request, state);
+  auto found = require_checkpoints(request, session);
   const auto locks = lock_targets(found, request, session);
   for (auto& c : found) {
     // What was committed while we waited for the lock.
