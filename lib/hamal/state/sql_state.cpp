@@ -275,10 +275,10 @@ class SqlState final : public State {
     m_sql << "INSERT INTO checkpoints (platform, vm_id, disk_id, target, vm_name, change_id, "
              "snapshot_id, generation, size, committed, target_uri, disk_flag) VALUES "
              "(:p, :v, :d, :t, :n, :c, :s, :g, :z, :w, :u, :f)",
-        soci::use(c.identity.platform), soci::use(c.identity.vm_id),
-        soci::use(c.identity.disk_id), soci::use(c.identity.target), soci::use(c.vm_name),
-        soci::use(c.change_id), soci::use(c.snapshot_id), soci::use(generation), soci::use(size),
-        soci::use(c.committed), soci::use(c.target_uri), soci::use(c.disk_flag);
+        soci::use(c.identity.platform), soci::use(c.identity.vm_id), soci::use(c.identity.disk_id),
+        soci::use(c.identity.target), soci::use(c.vm_name), soci::use(c.change_id),
+        soci::use(c.snapshot_id), soci::use(generation), soci::use(size), soci::use(c.committed),
+        soci::use(c.target_uri), soci::use(c.disk_flag);
     erase("in_progress", c.identity);
   }
 
