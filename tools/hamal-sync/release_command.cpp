@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include "common/output.hpp"
-#include "common/repository_access.hpp"
 #include "hamal-sync/commands.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/time.hpp"
@@ -29,7 +28,7 @@ std::string release_text(const Checkpoint& c, bool dry_run, State& state) {
 int run_release_command(const SyncRequest& request, Session& session) {
   auto found = require_checkpoints(request, session);
   for (const Checkpoint& c : found) {
-    if (is_repository(parse_endpoint(c.target_uri))) {
+    if (c.identity.target.starts_with("dir:") || c.identity.target.starts_with("s3:")) {
       throw Error(ErrorKind::usage, "a repository is not given away: its versions are restored",
                   c.target_uri, "name the target that is, with --target");
     }
