@@ -60,7 +60,7 @@ TEST(NbdConnect, ACancelledRunDoesNotWaitForASilentServer) {
   }
 }
 
-// Break it by leaving out keep_alive(): a network that is cut without a word is never noticed.
+// Seen to fail without keep_alive(): a network that is cut without a word is never noticed.
 TEST(NbdConnect, TheKernelLooksWhetherATcpPeerIsStillThere) {
   const LyingServer server(1U << 20, {{{1U << 20, 0}}}, LyingServer::Over::tcp);
   const auto connection =

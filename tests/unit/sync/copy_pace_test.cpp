@@ -176,7 +176,7 @@ TEST(CopyPaceTest, WhereLatencyIsWaitedForMoreDisksAreTakenAtOnce) {
   std::filesystem::remove_all(directory);
 }
 
-// Break it by coalescing with no gap: each extent is a request.
+// Seen to fail when the gap is 0: each extent is a request then.
 TEST(WorthwhileGap, IsForVeryManyExtentsNearEachOther) {
   ExtentTotals many;
   many.extents = 65536;

@@ -188,7 +188,8 @@ TEST_F(SyncRunTest, Rule2ADeltaIsRefusedWithoutThePlanOfTheInterruptedRunAndAFul
 }
 
 // A hole at A, written at B, half applied, discarded at C: the changes A -> C are none, and without
-// the plan of A -> B its bytes stay. Break it by applying the new plan alone: the target differs.
+// the plan of A -> B its bytes stay. Seen to fail when the
+// new plan is applied alone: the target differs.
 TEST_F(SyncRunTest, Rule2WhatAnInterruptedRunPlannedIsCopiedFromTheNewerSnapshotToo) {
   std::fill_n(m_source.bytes.begin() + 65536, 8192, std::byte{0});
   full("A");
@@ -223,7 +224,7 @@ TEST_F(SyncRunTest, Rule2TheUnionOfPlansGrowsWithEveryInterruptedRun) {
   EXPECT_EQ(plans_left(), 0U);
 }
 
-// Break it by never recording what is finished: all of it is read again.
+// Seen to fail when what is finished is never recorded: the mark has nothing of it.
 TEST_F(SyncRunTest, Rule3ARunGoesOnFromTheSameSnapshotWithWhatIsNotDone) {
   const auto stream = header(SyncMode::full, "", "g1");
   interrupt(stream, {{0, k_size, ExtentKind::data}}, k_size - 1);
@@ -260,7 +261,7 @@ TEST_F(SyncRunTest, Rule3ATargetThatIsGoneIsCopiedFromTheBeginning) {
 }
 
 // As large as it was, and not what the interrupted run left: what the mark says is finished is not
-// there. Break it by believing the mark: most of the target stays empty.
+// there. Seen to fail when the mark is believed: most of the target stays another's.
 TEST_F(SyncRunTest, Rule3AReplacedTargetIsCopiedFromTheBeginning) {
   const auto stream = header(SyncMode::full, "", "g1");
   interrupt(stream, {{0, k_size, ExtentKind::data}}, k_size - 1);
@@ -394,7 +395,7 @@ TEST_F(SyncRunTest, ASnapshotThatWasGoneBeforeTheFirstByteCostsNoBase) {
             ExitStatus::done);
 }
 
-// 65536 changes with as much between two of them. Break it by coalescing with no gap.
+// 65536 changes with as much between two of them. Seen to fail when the gap is 0.
 TEST_F(SyncRunTest, SmallGapsBetweenVeryManyChangesAreReadAlong) {
   constexpr std::uint64_t k_change = 512;
   constexpr std::uint64_t k_changes = 65536;
