@@ -27,7 +27,7 @@ void try_tail(ByteView bytes) {
     parser.take(32);
     const auto packs = parser.number<std::uint32_t>();
     const auto blocks = parser.number<std::uint32_t>();
-    parser.take(packs * std::uint64_t{20});
+    parser.take(packs * std::uint64_t{28});
     for (std::uint32_t i = 0; i < blocks; ++i) {
       parser.take(24);
       place += parser.number<std::uint32_t>();
@@ -78,6 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   tail.disk_size = 1U << 20;
   for (std::uint32_t i = 0; i < 3; ++i) {
     tail.packs.push_back({{}, i});
+    tail.pack_ends.push_back(0);
   }
   BlockPlace place;
   place.begin = data[0] * 16ULL;

@@ -75,6 +75,11 @@ class StoredLayer final : public Layer, public std::enable_shared_from_this<Stor
   std::uint64_t disk_size() const noexcept override { return m_tail.disk_size; }
   const ExtentTotals& totals() const noexcept override { return m_tail.totals; }
   const std::vector<PackName>& packs() const noexcept override { return m_packs; }
+  void pack_ends(const std::function<void(const PackName&, std::uint64_t)>& each) const override {
+    for (std::size_t i = 0; i < m_tail.packs.size(); ++i) {
+      each(m_tail.packs[i], m_tail.pack_ends[i]);
+    }
+  }
   EntrySourcePtr entries(std::uint64_t begin) override;
 
   const std::vector<BlockPlace>& blocks() const noexcept { return m_tail.blocks; }

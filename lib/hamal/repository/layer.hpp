@@ -12,6 +12,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -77,6 +78,11 @@ class Layer {
   virtual const ExtentTotals& totals() const noexcept = 0;
   /// Every pack that an entry names, ascending.
   virtual const std::vector<PackName>& packs() const noexcept = 0;
+  /// Calls each(pack, end) for all of them: up to `end` they hold records that entries name, so
+  /// that whoever reads many may read ahead. None where that is not known.
+  virtual void pack_ends(const std::function<void(const PackName&, std::uint64_t)>& each) const {
+    static_cast<void>(each);
+  }
   /// The entries that end after `begin`, in order. The source keeps the layer alive. Damage is a
   /// permanent Error of next(), before any entry of the damaged block is told.
   virtual EntrySourcePtr entries(std::uint64_t begin = 0) = 0;

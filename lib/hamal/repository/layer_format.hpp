@@ -14,7 +14,8 @@
 // constant, and cost nothing once compressed.
 //
 // The tail, before it is compressed and sealed: disk size, entries, data bytes, zero bytes u64;
-// number of packs, of blocks u32; per pack session 16 bytes, number u32; per block begin, end of
+// number of packs, of blocks u32; per pack session 16 bytes, number u32, end of the
+// last record that an entry names u64; per block begin, end of
 // what it covers, place in the object u64, length as stored, entries u32, SHA-256 as stored.
 #pragma once
 #include <string>
@@ -48,6 +49,7 @@ struct Tail {
   std::uint64_t disk_size = 0;
   ExtentTotals totals;
   std::vector<PackName> packs;
+  std::vector<std::uint64_t> pack_ends;
   std::vector<BlockPlace> blocks;
 };
 

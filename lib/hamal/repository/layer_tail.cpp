@@ -6,7 +6,7 @@
 namespace hamal::repository::layer_format {
 namespace {
 
-constexpr std::uint64_t k_pack_bytes_in_tail = 20;
+constexpr std::uint64_t k_pack_bytes_in_tail = 28;
 constexpr std::uint64_t k_block_bytes_in_tail = 64;
 
 BlockPlace parse_place(ByteParser& parser) {
@@ -38,9 +38,10 @@ Bytes tail_bytes(const Tail& tail) {
   append_number(bytes, tail.totals.zero_bytes);
   append_number(bytes, static_cast<std::uint32_t>(tail.packs.size()));
   append_number(bytes, static_cast<std::uint32_t>(tail.blocks.size()));
-  for (const PackName& pack : tail.packs) {
-    append_bytes(bytes, pack.session);
-    append_number(bytes, pack.number);
+  for (std::size_t i = 0; i < tail.packs.size(); ++i) {
+    append_bytes(bytes, tail.packs[i].session);
+    append_number(bytes, tail.packs[i].number);
+    append_number(bytes, tail.pack_ends[i]);
   }
   for (const BlockPlace& block : tail.blocks) {
     append_number(bytes, block.begin);
@@ -72,6 +73,7 @@ Tail parse_tail(ByteView bytes, std::uint64_t place, const std::string& object) 
     pack.session = parser.array<SessionId>();
     pack.number = parser.number<std::uint32_t>();
     tail.packs.push_back(pack);
+    tail.pack_ends.push_back(parser.number<std::uint64_t>());
   }
   tail.blocks.reserve(blocks);
   std::uint64_t at = k_magic.size();

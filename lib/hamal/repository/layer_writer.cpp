@@ -1,6 +1,7 @@
 // Writing a layer: a block of entries at a time.
 #include <fcntl.h>
 
+#include <algorithm>
 #include <map>
 #include <stdexcept>
 #include <utility>
@@ -53,7 +54,7 @@ class LayerWriter {
       close_block();
     }
     m_entries.push_back(entry);
-    m_packs.push_back(entry.extent.kind == ExtentKind::zero ? 0 : number_of(entry.place.pack));
+    m_packs.push_back(entry.extent.kind == ExtentKind::zero ? 0 : number_of(entry.place));
   }
 
   LayerReference finish() {
@@ -71,12 +72,15 @@ class LayerWriter {
   }
 
  private:
-  std::uint32_t number_of(const PackName& pack) {
+  std::uint32_t number_of(const RecordPlace& place) {
     const auto [found, added] =
-        m_numbers.try_emplace(pack, static_cast<std::uint32_t>(m_tail.packs.size()));
+        m_numbers.try_emplace(place.pack, static_cast<std::uint32_t>(m_tail.packs.size()));
     if (added) {
-      m_tail.packs.push_back(pack);
+      m_tail.packs.push_back(place.pack);
+      m_tail.pack_ends.push_back(0);
     }
+    std::uint64_t& end = m_tail.pack_ends[found->second];
+    end = std::max(end, place.offset + place.length);
     return found->second;
   }
   void close_block() {
