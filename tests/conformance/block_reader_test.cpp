@@ -8,7 +8,9 @@
 #include <random>
 #include <thread>
 
+#include "../unit/repository/version_lab.hpp"
 #include "hamal/block/endpoint.hpp"
+#include "hamal/store/directory_store.hpp"
 #include "hamal/util/error.hpp"
 #include "io_helpers.hpp"
 #include "servers.hpp"
@@ -27,6 +29,9 @@ struct Kind {
   std::function<std::string(const ScratchDirectory&, std::span<const std::byte>,
                             std::vector<std::shared_ptr<void>>& keep)>
       make;
+  /// Where an endpoint is not what is opened.
+  std::function<std::unique_ptr<BlockReader>(const ScratchDirectory&, std::span<const std::byte>)>
+      open;
 };
 
 void PrintTo(const Kind& kind, std::ostream* out) {
@@ -37,6 +42,33 @@ std::string raw_image(const ScratchDirectory& scratch, std::span<const std::byte
   const std::string path = scratch.file("disk.raw");
   write_sparse(path, content);
   return path;
+}
+
+/// A version in a directory: a full of the first half, then two runs that end with this content.
+std::unique_ptr<BlockReader> version_reader(const ScratchDirectory& scratch,
+                                            std::span<const std::byte> content) {
+  using namespace repository;
+  const std::string path = scratch.file("repository");
+  auto shared = std::make_shared<LabRepository>(
+      open_directory_store("dir:" + path, path, process_cancel_token()));
+  VersionLab lab(*shared, content.size());
+  constexpr std::size_t k_block = 4096;
+  const auto run = [&](std::size_t first, std::size_t step) {
+    std::vector<Extent> changed;
+    for (std::size_t at = first * k_block; at < content.size(); at += step * k_block) {
+      const auto part = content.subspan(at, std::min(k_block, content.size() - at));
+      std::copy(part.begin(), part.end(), lab.content().begin() + static_cast<std::ptrdiff_t>(at));
+      const bool is_zero = std::all_of(part.begin(), part.end(),
+                                       [](std::byte byte) { return byte == std::byte{0}; });
+      changed.push_back({at, part.size(), is_zero ? ExtentKind::zero : ExtentKind::data});
+    }
+    lab.run(changed);
+  };
+  lab.run({{0, content.size() / 2, ExtentKind::data}});
+  run(0, 1);
+  run(3, 5);
+  return open_version_reader(
+      shared, {"dir:" + path, "disk 0", content.size(), shared->open_layers(lab.disk())});
 }
 
 std::vector<Kind> kinds() {
@@ -70,26 +102,43 @@ std::vector<Kind> kinds() {
     };
   };
   return {
-      {"file", 1, true, false,
+      {"file",
+       1,
+       true,
+       false,
        [](const ScratchDirectory& scratch, std::span<const std::byte> content, Keep&) {
          return file_uri(raw_image(scratch, content));
-       }},
-      {"loop_device", 512, false, true,
+       },
+       {}},
+      {"loop_device",
+       512,
+       false,
+       true,
        [](const ScratchDirectory& scratch, std::span<const std::byte> content, Keep& keep) {
          auto loop = std::make_shared<LoopDevice>(raw_image(scratch, content));
          keep.push_back(loop);
          return loop->path();
-       }},
-      {"nbdkit", 1, true, false, nbdkit({}, {})},
-      {"nbdkit_one_connection", 1, true, false,
-       nbdkit({"--filter=multi-conn", "--filter=limit"}, {"multi-conn-mode=disable", "limit=1"})},
-      {"nbdkit_no_extents", 1, false, false, nbdkit({"--filter=noextents"}, {})},
-      {"nbdkit_blocks_of_4096", 4096, true, false,
+       },
+       {}},
+      {"version_in_a_directory", 1, true, false, {}, version_reader},
+      {"nbdkit", 1, true, false, nbdkit({}, {}), {}},
+      {"nbdkit_one_connection",
+       1,
+       true,
+       false,
+       nbdkit({"--filter=multi-conn", "--filter=limit"}, {"multi-conn-mode=disable", "limit=1"}),
+       {}},
+      {"nbdkit_no_extents", 1, false, false, nbdkit({"--filter=noextents"}, {}), {}},
+      {"nbdkit_blocks_of_4096",
+       4096,
+       true,
+       false,
        nbdkit({"--filter=blocksize-policy"},
               {"blocksize-minimum=4096", "blocksize-preferred=65536", "blocksize-maximum=1M",
-               "blocksize-error-policy=error"})},
-      {"qemu_nbd_qcow2", 512, true, false, qemu({"--shared=0", "--read-only"}, true)},
-      {"qemu_nbd_one_connection", 512, true, false, qemu({"--shared=1"}, false)},
+               "blocksize-error-policy=error"}),
+       {}},
+      {"qemu_nbd_qcow2", 512, true, false, qemu({"--shared=0", "--read-only"}, true), {}},
+      {"qemu_nbd_one_connection", 512, true, false, qemu({"--shared=1"}, false), {}},
   };
 }
 
@@ -107,7 +156,9 @@ class BlockReaderConformance : public ::testing::TestWithParam<Kind> {
   void serve(std::size_t about) {
     const std::size_t size = about / GetParam().unit * GetParam().unit + GetParam().unit;
     content = sample_content(size, 7);
-    reader = open_block_reader(parse_endpoint(GetParam().make(scratch, content, keep)));
+    reader = GetParam().open
+                 ? GetParam().open(scratch, content)
+                 : open_block_reader(parse_endpoint(GetParam().make(scratch, content, keep)));
   }
 
   ScratchDirectory scratch;
