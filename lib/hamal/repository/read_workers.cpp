@@ -143,9 +143,10 @@ void ReadWorkers::work() {
 }
 
 void ReadWorkers::serve(RangeReader& reader, const std::vector<Task>& tasks,
-                        std::exception_ptr error, const std::vector<LayerEntry>& entries) {
+                        const std::exception_ptr& error, const std::vector<LayerEntry>& entries) {
   std::vector<std::exception_ptr> errors(tasks.size(), error);
   std::vector<WantedRange> ranges;
+  ranges.reserve(tasks.size());
   for (const Task& task : tasks) {
     ranges.push_back(task.range);
   }

@@ -61,7 +61,7 @@ class ReadWorkers {
   };
   void work();
   std::vector<Task> take(std::unique_lock<std::mutex>& lock);
-  void serve(RangeReader& reader, const std::vector<Task>& tasks, std::exception_ptr error,
+  void serve(RangeReader& reader, const std::vector<Task>& tasks, const std::exception_ptr& error,
              const std::vector<LayerEntry>& entries);
 
   Repository& m_repository;
