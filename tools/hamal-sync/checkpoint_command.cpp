@@ -54,6 +54,7 @@ std::vector<Checkpoint> require_checkpoints(const SyncRequest& request, Session&
 std::vector<std::unique_ptr<FileLock>> lock_targets(const std::vector<Checkpoint>& checkpoints,
                                                     const SyncRequest& request, Session& session) {
   std::vector<std::unique_ptr<FileLock>> locks;
+  locks.reserve(checkpoints.size());
   for (const auto& c : checkpoints) {
     locks.push_back(std::make_unique<FileLock>(
         session.lock_path("target", c.identity.target), "target " + c.target_uri,

@@ -51,11 +51,10 @@ std::vector<Extent> without(const std::vector<Extent>& ranges, std::vector<Exten
 
 class Stage final : public DiskStage {
  public:
-  Stage(const StageContext& context, const StageRequest& request,
-        const std::optional<DiskVersion>& base)
+  Stage(const StageContext& context, const StageRequest& request, std::optional<DiskVersion> base)
       : m_context(context),
         m_request(request),
-        m_base(base),
+        m_base(std::move(base)),
         m_journal(journal_path(context.directory, request.index), heading_of(context, request)),
         m_zero_bytes(m_journal.progress().zero_bytes),
         m_finished(believable()),
@@ -160,7 +159,7 @@ class Stage final : public DiskStage {
   LayerReference put_layer(EntrySource& entries) {
     const auto path = m_context.directory / (std::to_string(m_request.index) + ".layer");
     const std::string key = layer_key(m_context.session, m_request.index, 0);
-    const LayerReference reference =
+    LayerReference reference =
         write_layer(path, key, m_request.size, m_context.repository.keyring(), entries);
     patiently(m_context.patience, [&] { upload(path, key); });
     ::unlink(path.c_str());

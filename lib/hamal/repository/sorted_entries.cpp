@@ -41,12 +41,7 @@ class RunReader {
   RunReader(int fd, const std::filesystem::path& path, SortedEntries::Run run)
       : m_fd(fd), m_path(path), m_run(run) {}
 
-  bool next() {
-    if (++m_at >= m_window.size() && !refill()) {
-      return false;
-    }
-    return true;
-  }
+  bool next() { return ++m_at < m_window.size() || refill(); }
   const StagedEntry& entry() const { return m_window[m_at]; }
 
  private:

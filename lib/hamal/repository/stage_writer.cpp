@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "hamal/util/zero_scan.hpp"
 
@@ -105,7 +106,7 @@ class StageQueue final : public WriteQueue {
 
 class StageWriter final : public BlockWriter {
  public:
-  explicit StageWriter(const StageWriterContext& context) : m_context(context) {}
+  explicit StageWriter(StageWriterContext context) : m_context(std::move(context)) {}
   const std::string& uri() const noexcept override { return m_context.uri; }
   std::uint64_t size() const noexcept override { return m_context.size; }
   std::unique_ptr<WriteQueue> open_queue() override {

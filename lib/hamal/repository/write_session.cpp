@@ -214,9 +214,10 @@ class Session final : public WriteSession {
   }
 
   std::optional<Manifest> newest_version(const VmName& vm) {
-    const auto slots = m_context.repository.slots(vm);
-    for (auto slot = slots.rbegin(); slot != slots.rend(); ++slot) {
-      if (auto manifest = m_context.repository.read_version(*slot)) {
+    auto slots = m_context.repository.slots(vm);
+    std::reverse(slots.begin(), slots.end());
+    for (const VersionName& slot : slots) {
+      if (auto manifest = m_context.repository.read_version(slot)) {
         return manifest;
       }
     }
@@ -256,10 +257,11 @@ class Session final : public WriteSession {
   }
 
   std::optional<Parent> find_parent() {
-    const auto slots = m_context.repository.slots(m_record.vm);
-    for (auto slot = slots.rbegin(); slot != slots.rend(); ++slot) {
-      if (slot->generation < m_record.generation && m_context.repository.read_version(*slot)) {
-        return Parent{slot->generation, text_digest(store().get(slot->key, k_max_manifest))};
+    auto slots = m_context.repository.slots(m_record.vm);
+    std::reverse(slots.begin(), slots.end());
+    for (const VersionName& slot : slots) {
+      if (slot.generation < m_record.generation && m_context.repository.read_version(slot)) {
+        return Parent{slot.generation, text_digest(store().get(slot.key, k_max_manifest))};
       }
     }
     return std::nullopt;

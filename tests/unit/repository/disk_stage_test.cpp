@@ -45,7 +45,7 @@ TEST(Journal, KeepsWhatWasAddedForTheNextProcess) {
   Journal journal(path, "disk one");
   const auto entries = all(journal);
   ASSERT_EQ(entries.size(), 3001U);
-  EXPECT_EQ(entries[2999].entry, entry(2999 * 4096, 4096).entry);
+  EXPECT_EQ(entries[2999].entry, entry(std::uint64_t{2999} * 4096, 4096).entry);
   EXPECT_EQ(entries.back().entry.extent.offset, 1U << 30);
   EXPECT_EQ(journal.progress().finished, progress.finished);
   EXPECT_EQ(journal.progress().zero_bytes, 99U);
