@@ -231,12 +231,22 @@ std::string condemned_key(std::uint64_t number) {
 std::string verdict_key(std::uint64_t number) {
   return numbered("verdicts", number);
 }
+std::string awaited_key(std::uint64_t number) {
+  return numbered("awaited", number);
+}
 std::string done_key(std::uint64_t number) {
   return numbered("done", number);
 }
 
 std::string damaged_key(std::uint64_t number) {
   return numbered("damaged", number);
+}
+
+std::optional<std::uint64_t> parse_numbered_key(std::string_view key, std::string_view folder) {
+  if (key.size() <= folder.size() || !key.starts_with(folder) || key[folder.size()] != '/') {
+    return std::nullopt;
+  }
+  return parse_number(key.substr(folder.size() + 1), 10);
 }
 
 std::optional<PackName> parse_pack_key(std::string_view key) {

@@ -62,8 +62,11 @@ std::string slot_key(const VmName& vm, std::uint64_t generation);  // …GGGGGGG
 std::string compaction_key(std::uint64_t number);                  // compactions/NNNNNNNNNN
 std::string condemned_key(std::uint64_t number);                   // condemned/NNNNNNNNNN
 std::string verdict_key(std::uint64_t number);                     // verdicts/NNNNNNNNNN
+std::string awaited_key(std::uint64_t number);                     // awaited/NNNNNNNNNN
 std::string done_key(std::uint64_t number);                        // done/NNNNNNNNNN
 std::string damaged_key(std::uint64_t number);                     // damaged/NNNNNNNNNN
+/// The number of a key FOLDER/NNNNNNNNNN.
+std::optional<std::uint64_t> parse_numbered_key(std::string_view key, std::string_view folder);
 
 std::optional<PackName> parse_pack_key(std::string_view key);
 struct SlotName {

@@ -1,7 +1,9 @@
 // Wall-clock and steady time, behind one injectable interface.
 #pragma once
 #include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace hamal {
 
@@ -17,5 +19,7 @@ const Clock& system_clock();
 
 /// RFC 3339 in UTC with milliseconds: 2026-11-22T21:24:35.123Z
 std::string rfc3339(std::chrono::system_clock::time_point when);
+/// Of that form, with or without a fraction; nullopt for anything else.
+std::optional<std::chrono::system_clock::time_point> parse_rfc3339(std::string_view text);
 
 }  // namespace hamal
