@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "hamal/util/units.hpp"
+
 namespace hamal {
 namespace {
 
@@ -34,6 +36,50 @@ void add_commit(CLI::App& app, RepoRequest& request) {
       ->check(CLI::Range(0U, 604800U).description(""));
 }
 
+/// A duration such as 36h or 7d.
+void add_duration(CLI::App& app, const char* name, std::chrono::seconds& value,
+                  const char* purpose) {
+  app.add_option_function<std::string>(
+         name,
+         [name, &value](const std::string& text) {
+           const auto parsed = parse_duration(text);
+           if (!parsed) {
+             throw CLI::ValidationError(name, text + " is no duration such as 36h or 7d");
+           }
+           value = std::chrono::duration_cast<std::chrono::seconds>(*parsed);
+         },
+         purpose)
+      ->type_name("DURATION");
+}
+
+void add_prune(CLI::App& app, RepoRequest& request) {
+  CLI::App* prune = add_command(app, request, RepoCommand::prune, "prune",
+                                "Drop versions, and delete what none needs any more");
+  prune->add_option("VM", request.vm, "Drop versions of this vm alone, by id or name");
+  auto& keep = request.prune.keep;
+  const auto add_count = [&](const char* name, unsigned& count, const char* purpose) {
+    prune->add_option(name, count, purpose)->type_name("N");
+  };
+  add_count("--keep-last", keep.last, "Keep the newest N versions of each vm");
+  add_count("--keep-hourly", keep.hourly, "Keep the last of each of the last N hours");
+  add_count("--keep-daily", keep.daily, "Keep the last of each of the last N days");
+  add_count("--keep-weekly", keep.weekly, "Keep the last of each of the last N weeks");
+  add_count("--keep-monthly", keep.monthly, "Keep the last of each of the last N months");
+  add_count("--keep-yearly", keep.yearly, "Keep the last of each of the last N years");
+  add_duration(*prune, "--keep-within", keep.within,
+               "Keep what is not older than that before the newest");
+  prune->add_option("--drop", request.drop, "Drop this version, whatever is kept")
+      ->type_name("VM@VERSION")
+      ->allow_extra_args(false);
+  prune->add_flag("--yes", request.yes, "Do it (default: say what would go, and what it frees)");
+  add_duration(*prune, "--wait", request.prune.wait,
+               "Wait so long for runs that have not ended (default 0)");
+  add_duration(*prune, "--abort-after", request.prune.abort_after,
+               "Give up runs that were silent for so long (default 24h)");
+  add_duration(*prune, "--extend-locks", request.prune.extend_locks,
+               "Lock what is needed for at least so long from now");
+}
+
 }  // namespace
 
 RepoRequest parse_repo_options(int argc, const char* const* argv) {
@@ -58,6 +104,14 @@ RepoRequest parse_repo_options(int argc, const char* const* argv) {
   verify->add_flag("--mark", request.mark,
                    "Tell the writers which packs are damaged: the next runs store again what their "
                    "sources still have");
+  add_prune(app, request);
+  CLI::App* compact = add_command(app, request, RepoCommand::compact, "compact",
+                                  "Move what is needed out of packs that hold little else");
+  compact->add_option("--sparse", request.compaction.sparse_percent,
+                      "Empty packs of which less than this is needed (default 50)")
+      ->type_name("PERCENT")
+      ->check(CLI::Range(1, 100));
+  compact->add_flag("--dry-run", request.dry_run, "Say what would be moved, and move nothing");
   parse_command_line(app, request.common, argc, argv);
   return request;
 }

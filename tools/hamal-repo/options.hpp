@@ -2,13 +2,17 @@
 #pragma once
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "common/common_options.hpp"
+#include "hamal/repository/compaction.hpp"
+#include "hamal/repository/prune.hpp"
 #include "hamal/repository/verify.hpp"
 
 namespace hamal {
 
 enum class RepoCommand { init, list, show, commit, stats, verify };
+enum class RepoCommand { init, list, show, stats, verify, prune, compact };
 
 struct RepoRequest {
   CommonOptions common;
@@ -17,8 +21,15 @@ struct RepoRequest {
   std::string document;               ///< commit: a file or "-"
   std::chrono::milliseconds wait{0};  ///< commit: for a busy vm
   std::string vm;                     ///< list, verify: may be empty; show: VM or VM@VERSION
+  std::string repository;  ///< dir:PATH or s3://NAME/PREFIX
+  std::string vm;          ///< list, verify, prune: may be empty; show: VM or VM@VERSION
   repository::VerifyDepth depth = repository::VerifyDepth::quick;
   bool mark = false;  ///< verify: tell the writers what is damaged
+  repository::PruneOptions prune;
+  std::vector<std::string> drop;  ///< prune: VM@VERSION
+  bool yes = false;               ///< prune: not only say what would go
+  repository::CompactionOptions compaction;
+  bool dry_run = false;  ///< compact
 };
 
 RepoRequest parse_repo_options(int argc, const char* const* argv);

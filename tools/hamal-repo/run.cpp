@@ -28,6 +28,10 @@ int run_repo(const RepoRequest& request, Session& session) {
       return run_stats(request, session);
     case RepoCommand::verify:
       return run_verify(request, session);
+    case RepoCommand::prune:
+      return run_prune(request, session);
+    case RepoCommand::compact:
+      return run_compact(request, session);
   }
   return 1;
 }

@@ -7,6 +7,7 @@
 
 #include "hamal/repository/description.hpp"
 #include "hamal/repository/hash.hpp"
+#include "hamal/repository/moved.hpp"
 #include "hamal/util/parallel.hpp"
 
 namespace hamal::repository {
@@ -54,6 +55,11 @@ class OpenedRepository : public Repository {
   Condemned condemned() override {
     if (m_store->list_lag().count() > 0) {
       std::this_thread::sleep_for(m_store->list_lag());
+    }
+    {
+      // Whoever asks what may be shared needs the compactions of now, too.
+      const std::lock_guard lock(m_mutex);
+      m_moves = nullptr;
     }
     std::set<std::string> done;
     m_store->list("done/", [&](const ObjectInfo& object) { done.insert(object.key.substr(5)); });
@@ -140,8 +146,20 @@ class OpenedRepository : public Repository {
   }
 
   RecordPlace current_place(const RecordPlace& place, bool refresh) override {
-    static_cast<void>(refresh);
-    return place;
+    std::shared_ptr<const Moves> moves;
+    {
+      const std::lock_guard lock(m_mutex);
+      moves = refresh ? nullptr : m_moves;
+    }
+    if (moves == nullptr) {
+      if (refresh && m_store->list_lag().count() > 0) {
+        std::this_thread::sleep_for(m_store->list_lag());
+      }
+      moves = read_moves(*m_store, *m_keyring);
+      const std::lock_guard lock(m_mutex);
+      m_moves = moves;
+    }
+    return moves->current(place);
   }
 
  private:
@@ -149,6 +167,7 @@ class OpenedRepository : public Repository {
   Description m_description;
   std::unique_ptr<Keyring> m_keyring;
   std::mutex m_mutex;
+  std::shared_ptr<const Moves> m_moves;
   std::map<std::string, Manifest> m_kept;  // by slot key: immutable until dropped
 };
 

@@ -5,12 +5,14 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "hamal/repository/hash.hpp"
 #include "hamal/repository/moved.hpp"
 #include "hamal/repository/pack.hpp"
 #include "hamal/repository/repository.hpp"
@@ -95,6 +97,7 @@ class SmallWriter {
   }
 
   static constexpr std::size_t k_blocks = 4;
+  std::function<SessionId()> new_session = random_session_id;
 
  private:
   struct Session {
@@ -145,7 +148,7 @@ class SmallWriter {
   }
 
   void register_session(Session& session) {
-    session.id = random_session_id();
+    session.id = new_session();
     const std::string text = to_text(SessionObject{
         session.id, slot_key(session.vm, session.generation), "2026-01-01T00:00:00Z", "host"});
     m_repository.store().put_if_absent(session_key(session.id), bytes_of(text));
