@@ -25,10 +25,9 @@ std::string to_json(const repository::CompactionReport& report, bool done) {
 }
 
 std::string to_text(const repository::CompactionReport& report, bool done) {
-  std::string text =
-      fmt::format("{} of {} packs hold little: {}, of which {} {} needed\n", report.sparse_packs,
-                  report.packs, format_size(report.sparse_bytes), format_size(report.live_bytes),
-                  done ? "were" : "are");
+  std::string text = fmt::format(
+      "{} of {} packs hold little: {}, of which {} {} needed\n", report.sparse_packs, report.packs,
+      format_size(report.sparse_bytes), format_size(report.live_bytes), done ? "were" : "are");
   if (report.damaged > 0) {
     text += fmt::format("{} damaged records stay where they are: see hamal-repo verify\n",
                         report.damaged);

@@ -107,8 +107,9 @@ RepoRequest parse_repo_options(int argc, const char* const* argv) {
   add_prune(app, request);
   CLI::App* compact = add_command(app, request, RepoCommand::compact, "compact",
                                   "Move what is needed out of packs that hold little else");
-  compact->add_option("--sparse", request.compaction.sparse_percent,
-                      "Empty packs of which less than this is needed (default 50)")
+  compact
+      ->add_option("--sparse", request.compaction.sparse_percent,
+                   "Empty packs of which less than this is needed (default 50)")
       ->type_name("PERCENT")
       ->check(CLI::Range(1, 100));
   compact->add_flag("--dry-run", request.dry_run, "Say what would be moved, and move nothing");

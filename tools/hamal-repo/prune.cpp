@@ -45,12 +45,9 @@ nlohmann::json to_json(const PrunePlan& plan) {
                         {"stays", !version.why.empty()},
                         {"why", version.why}});
   }
-  return {{"versions", std::move(versions)},
-          {"packs", plan.round.packs.size()},
-          {"objects", plan.round.objects.size()},
-          {"freed_bytes", plan.freed_bytes},
-          {"kept_bytes", plan.kept_bytes},
-          {"pending_rounds", plan.pending_rounds}};
+  return {{"versions", std::move(versions)},      {"packs", plan.round.packs.size()},
+          {"objects", plan.round.objects.size()}, {"freed_bytes", plan.freed_bytes},
+          {"kept_bytes", plan.kept_bytes},        {"pending_rounds", plan.pending_rounds}};
 }
 
 std::string to_text(const PrunePlan& plan) {
@@ -61,10 +58,10 @@ std::string to_text(const PrunePlan& plan) {
                     version.why.empty() ? "goes" : "stays", version.why});
   }
   std::string text = format_table(rows);
-  text += fmt::format("\n{} versions, {} packs and {} other objects would go: {} freed, {} stay\n",
-                      plan.round.versions.size(), plan.round.packs.size(),
-                      plan.round.objects.size(), format_size(plan.freed_bytes),
-                      format_size(plan.kept_bytes));
+  text +=
+      fmt::format("\n{} versions, {} packs and {} other objects would go: {} freed, {} stay\n",
+                  plan.round.versions.size(), plan.round.packs.size(), plan.round.objects.size(),
+                  format_size(plan.freed_bytes), format_size(plan.kept_bytes));
   if (!plan.pending_rounds.empty()) {
     text += "An earlier prune has not ended; this one goes on with it first.\n";
   }
@@ -72,9 +69,9 @@ std::string to_text(const PrunePlan& plan) {
 }
 
 nlohmann::json to_json(const PruneReport& report) {
-  nlohmann::json text = {{"dropped", report.dropped},  {"packs", report.packs},
-                         {"objects", report.objects},  {"ended_sessions", report.aborted},
-                         {"locked", report.locked},    {"extended_locks", report.extended},
+  nlohmann::json text = {{"dropped", report.dropped}, {"packs", report.packs},
+                         {"objects", report.objects}, {"ended_sessions", report.aborted},
+                         {"locked", report.locked},   {"extended_locks", report.extended},
                          {"done", !report.waits}};
   if (report.waits) {
     text["waits"] = report.waits->what();

@@ -154,33 +154,54 @@ PrunePlan plan_prune(const KeepingContext& context, const PruneOptions& options)
   return plan;
 }
 
+namespace {
+
+enum class Outcome { done, waits, again };
+
+Outcome try_prune(const KeepingContext& context, const PruneOptions& options,
+                  const RoundNumbers& numbers, PruneReport& report) {
+  for (const std::uint64_t number : numbers.pending) {
+    if (!finish_round(context, options, number, report)) {
+      return Outcome::waits;
+    }
+  }
+  const PrunePlan plan = plan_prune(context, options);
+  if (plan.round == CondemnedRound{}) {
+    return Outcome::done;
+  }
+  if (!put_condemned(context, numbers.next, plan.round)) {
+    return Outcome::again;  // another prune was faster
+  }
+  return finish_round(context, options, numbers.next, report) ? Outcome::done : Outcome::waits;
+}
+
+}  // namespace
+
 PruneReport prune(const KeepingContext& context, const PruneOptions& options) {
   PruneReport report;
   ObjectStore& store = context.repository.store();
-  for (unsigned i = 0;; ++i) {
+  for (unsigned i = 0; i < k_most_rounds; ++i) {
     const RoundNumbers numbers = read_round_numbers(store);
-    for (const std::uint64_t number : numbers.pending) {
-      if (!finish_round(context, options, number, report)) {
-        return report;
+    auto outcome = Outcome::again;
+    try {
+      outcome = try_prune(context, options, numbers, report);
+    } catch (const ObjectMissing&) {
+      // Another prune drops what this one was looking at; or something is lost.
+      wait_list_lag(context);
+      if (read_round_numbers(store) == numbers) {
+        throw;
       }
     }
-    const PrunePlan plan = plan_prune(context, options);
-    if (plan.round == CondemnedRound{}) {
-      break;
+    if (outcome == Outcome::again) {
+      continue;
     }
-    if (put_condemned(context, numbers.next, plan.round)) {
-      finish_round(context, options, numbers.next, report);
-      break;
+    if (outcome == Outcome::done && options.extend_locks.count() > 0) {
+      extend_locks(context, options, report);
     }
-    if (i == k_most_rounds) {
-      throw Error(ErrorKind::busy, "other prunes keep beginning rounds", store.uri(),
-                  "let one host at a time prune a repository");
-    }
+    return report;
   }
-  if (options.extend_locks.count() > 0) {
-    extend_locks(context, options, report);
-  }
-  return report;
+  throw Error(ErrorKind::busy, "other prunes keep beginning rounds", store.uri(),
+              "let one host at a time prune a repository");
 }
 
 }  // namespace hamal::repository

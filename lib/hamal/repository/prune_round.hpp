@@ -30,6 +30,7 @@ namespace hamal::repository {
 struct RoundNumbers {
   std::vector<std::uint64_t> pending;  ///< begun, not done; ascending
   std::uint64_t next = 1;
+  friend bool operator==(const RoundNumbers&, const RoundNumbers&) = default;
 };
 RoundNumbers read_round_numbers(ObjectStore& store);
 

@@ -1,4 +1,4 @@
-// Many actors on one directory store, one at a time, in an order that a seed decides.
+// Many actors on one store, one at a time, in an order that a seed decides.
 //
 // Each actor is a thread with a SimulatedStore of its own. At every call that lists or changes
 // something the actor may have to hand the baton to another one, or is killed: then this call and
@@ -150,20 +150,23 @@ class World {
   inline static thread_local bool s_killed = false;
 };
 
+/// plain: as it is, no part of the schedule.
+enum class View { simulated, plain };
+
 class SimulatedStore final : public ObjectStore {
  public:
-  SimulatedStore(World& world, std::unique_ptr<ObjectStore> store)
-      : m_world(world), m_store(std::move(store)) {}
+  SimulatedStore(World& world, std::shared_ptr<ObjectStore> store, View view)
+      : m_world(world), m_store(std::move(store)), m_view(view) {}
 
   const std::string& uri() const noexcept override { return m_store->uri(); }
   const std::string& canonical() const noexcept override { return m_store->canonical(); }
   void put(const std::string& key, std::span<const std::byte> bytes) override {
-    m_world.point();
+    point();
     m_store->put(key, bytes);
     m_world.changed(key, std::nullopt);
   }
   bool put_if_absent(const std::string& key, std::span<const std::byte> bytes) override {
-    m_world.point();
+    point();
     const bool created = m_store->put_if_absent(key, bytes);
     if (created) {
       m_world.changed(key, std::nullopt);
@@ -180,16 +183,16 @@ class SimulatedStore final : public ObjectStore {
     m_store->get_range(key, offset, into);
   }
   std::optional<ObjectInfo> head(const std::string& key) override {
-    m_world.point();
+    point();
     return m_store->head(key);
   }
   void list(const std::string& prefix,
             const std::function<void(const ObjectInfo&)>& each) override {
-    m_world.point();
+    point();
     std::map<std::string, ObjectInfo> shown;
     m_store->list(prefix, [&](const ObjectInfo& object) { shown[object.key] = object; });
     for (const auto& [key, change] : m_world.changes()) {
-      if (!key.starts_with(prefix) || m_world.dice(2) == 0) {
+      if (m_view == View::plain || !key.starts_with(prefix) || m_world.dice(2) == 0) {
         continue;
       }
       if (change.removed) {
@@ -201,10 +204,10 @@ class SimulatedStore final : public ObjectStore {
     for (const auto& [key, object] : shown) {
       each(object);
     }
-    m_world.point();
+    point();
   }
   void remove(const std::string& key) override {
-    m_world.point();
+    point();
     auto there = m_store->head(key);
     m_store->remove(key);
     if (there) {
@@ -220,13 +223,23 @@ class SimulatedStore final : public ObjectStore {
   }
   /// One millisecond, because whoever is told of none does not wait.
   std::chrono::milliseconds list_lag() const noexcept override {
+    if (m_view == View::plain) {
+      return {};
+    }
     m_world.wait_lag();
     return std::chrono::milliseconds(m_world.lag() ? 1 : 0);
   }
 
  private:
+  void point() {
+    if (m_view == View::simulated) {
+      m_world.point();
+    }
+  }
+
   World& m_world;
-  std::unique_ptr<ObjectStore> m_store;
+  std::shared_ptr<ObjectStore> m_store;
+  View m_view;
 };
 
 }  // namespace hamal::repository::test
