@@ -11,8 +11,7 @@
 
 namespace hamal {
 
-enum class RepoCommand { init, list, show, commit, stats, verify };
-enum class RepoCommand { init, list, show, stats, verify, prune, compact };
+enum class RepoCommand { init, list, show, commit, stats, verify, prune, compact };
 
 struct RepoRequest {
   CommonOptions common;
@@ -20,9 +19,7 @@ struct RepoRequest {
   std::string repository;             ///< dir:PATH or s3://NAME/PREFIX
   std::string document;               ///< commit: a file or "-"
   std::chrono::milliseconds wait{0};  ///< commit: for a busy vm
-  std::string vm;                     ///< list, verify: may be empty; show: VM or VM@VERSION
-  std::string repository;  ///< dir:PATH or s3://NAME/PREFIX
-  std::string vm;          ///< list, verify, prune: may be empty; show: VM or VM@VERSION
+  std::string vm;                     ///< list, verify, prune: may be empty; show: VM or VM@VERSION
   repository::VerifyDepth depth = repository::VerifyDepth::quick;
   bool mark = false;  ///< verify: tell the writers what is damaged
   repository::PruneOptions prune;

@@ -27,13 +27,17 @@ UsablePacks::UsablePacks(Repository& repository, Patience patience, const Sessio
       m_session(session),
       m_slot(std::move(slot)),
       m_condemned(std::move(condemned)),
+      m_moves(patiently(m_patience,
+                        [&] { return read_moves(repository.store(), repository.keyring()); })),
       m_own(std::move(own)) {}
 
 bool UsablePacks::usable(const PackName& pack) {
   if (pack.session == m_session) {
     return m_own(pack.number);
   }
-  if (m_condemned.packs.contains(pack)) {
+  // A place that a compaction took a record from is read at the new place, whose pack may be
+  // condemned; and the old pack is on its way out.
+  if (m_condemned.packs.contains(pack) || m_moves->has(pack)) {
     return false;
   }
   const std::lock_guard lock(m_mutex);
