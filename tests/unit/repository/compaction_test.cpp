@@ -128,7 +128,7 @@ TEST_F(CompactionTest, DamagedRecordsStayWhereTheyAre) {
       damaged = entry.extent.offset == 0 ? entry.place : damaged;
     }
   }
-  m_store->object(pack_key(damaged.pack)).at(damaged.offset + k_record_header_bytes + 5) ^=
+  m_store->object(pack_key(damaged.pack)).at(damaged.offset + k_record_header_bytes - 1) ^=
       std::byte{1};
   const CompactionReport report = compact(context(), options());
   EXPECT_EQ(report.damaged, 1U);
