@@ -87,6 +87,14 @@ struct FusionComputeSection {
   unsigned max_writer_num = 10;
 };
 
+/// Keys of repositories, and how records are stored. A file: that is a directory has one file per
+/// repository in it, named by its id.
+struct RepositorySection {
+  SecretReference index_key;
+  SecretReference private_key;
+  unsigned compression = 1;  ///< level of zstd, 0: none
+};
+
 /// A [platform NAME], [s3 NAME] or [job NAME] section: checked by what uses it, with the origin of
 /// each value at hand.
 struct NamedSection {
@@ -110,6 +118,7 @@ struct Config {
   SyncSection sync;
   DataSyncSection data_sync;
   FusionComputeSection fusion_compute;
+  RepositorySection repository;
   std::string database_connection;  ///< empty: sqlite in hamal_lib_dir
   std::map<std::string, NamedSection> platforms;
   std::map<std::string, NamedSection> s3;

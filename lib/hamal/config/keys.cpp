@@ -246,7 +246,7 @@ void add_sync(std::vector<KeySpec>& keys) {
                        HAMAL_FIELD(data_sync.max_pre_disk_readers_count), k_small_count));
 }
 
-void add_fusion_compute_and_database(std::vector<KeySpec>& keys) {
+void add_fusion_compute_and_stores(std::vector<KeySpec>& keys) {
   const string f = "fusion_compute";
   keys.push_back(
       duration(f, "task_timeout", HAMAL_FIELD(fusion_compute.task_timeout), k_task_timeout));
@@ -262,6 +262,10 @@ void add_fusion_compute_and_database(std::vector<KeySpec>& keys) {
                        HAMAL_FIELD(fusion_compute.max_socket_connections_per_host), k_small_count));
   keys.push_back(
       count(f, "max_writer_num", HAMAL_FIELD(fusion_compute.max_writer_num), k_small_count));
+  const string r = "repository";
+  keys.push_back(secret(r, "index_key", HAMAL_FIELD(repository.index_key)));
+  keys.push_back(secret(r, "private_key", HAMAL_FIELD(repository.private_key)));
+  keys.push_back(count(r, "compression", HAMAL_FIELD(repository.compression), {0, 19}));
   KeySpec connection =
       text("database", "connection", HAMAL_FIELD(database_connection),
            "sqlite:///PATH or postgresql://…", [](const string& value) {
@@ -281,7 +285,7 @@ const std::vector<KeySpec>& config_keys() {
     add_period_and_mass(all);
     add_platform_types(all);
     add_sync(all);
-    add_fusion_compute_and_database(all);
+    add_fusion_compute_and_stores(all);
     return all;
   }();
   return keys;

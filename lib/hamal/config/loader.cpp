@@ -210,10 +210,15 @@ Config ConfigLoader::finish() {
       }
     }
   }
-  const auto auth_key = m_seen.find({"mass", "auth_key"});
-  if (auth_key != m_seen.end()) {
-    check_secret("[mass] auth_key", m_config.mass.auth_key, auth_key->second);
-  }
+  const auto check = [this](const char* section, const char* key, const SecretReference& secret) {
+    const auto seen = m_seen.find({section, key});
+    if (seen != m_seen.end()) {
+      check_secret(fmt::format("[{}] {}", section, key), secret, seen->second);
+    }
+  };
+  check("mass", "auth_key", m_config.mass.auth_key);
+  check("repository", "index_key", m_config.repository.index_key);
+  check("repository", "private_key", m_config.repository.private_key);
   DataSyncSection& sync = m_config.data_sync;
   limit_start("parallel_sync_disks_count", sync.parallel_sync_disks_count,
               sync.max_parallel_sync_disks_count);

@@ -15,6 +15,10 @@
 
 #include "hamal/repository/names.hpp"
 
+namespace hamal {
+struct RepositorySection;
+}
+
 namespace hamal::repository {
 
 using Bytes = std::vector<std::byte>;
@@ -24,12 +28,6 @@ inline constexpr std::uint32_t k_seal_tag_bytes = 16;  ///< appended to what is 
 
 /// Fetches the text of keys/ID.
 using FetchKeyObject = std::function<std::string(const KeyId&)>;
-
-/// A data key wrapped to one recipient: what the object keys/ID holds a list of.
-struct WrappedKey {
-  std::string recipient;  ///< fingerprint of the public key
-  std::string wrapped;    ///< base64: ephemeral public key, nonce, sealed key, tag
-};
 
 /// Seals records of one process: one data key, a counter for the nonce. Thread-safe.
 class RecordSealer {
@@ -68,5 +66,11 @@ class Keyring {
 
 /// Of a repository without encryption.
 std::unique_ptr<Keyring> make_plain_keyring();
+
+struct Description;
+/// The secrets come from [repository] of hamal.conf. Throws Error(usage) when they are missing or
+/// not those of this repository. The description is checked with the keyring afterwards.
+std::unique_ptr<Keyring> make_keyring(const Description& description,
+                                      const RepositorySection& config);
 
 }  // namespace hamal::repository

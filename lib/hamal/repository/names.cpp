@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <span>
 #include <stdexcept>
 #include <vector>
 
 #include "hamal/repository/hash.hpp"
+#include "hamal/repository/hex.hpp"
 #include "hamal/util/random_id.hpp"
 
 namespace hamal::repository {
@@ -20,50 +20,10 @@ constexpr std::size_t k_cut_digits = 16;
 constexpr std::uint64_t k_highest_number = 9'999'999'999;  // 10 digits
 constexpr std::uint64_t k_highest_pack = 99'999'999;       // 8 digits
 
-std::string hex_text(std::span<const std::byte> bytes) {
-  static constexpr const char* k_digits = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
-  for (const std::byte byte : bytes) {
-    text += k_digits[std::to_integer<unsigned>(byte) >> 4U];
-    text += k_digits[std::to_integer<unsigned>(byte) & 15U];
-  }
-  return text;
-}
-
-std::optional<unsigned> hex_digit(char c, char first_letter) {
-  if (c >= '0' && c <= '9') {
-    return static_cast<unsigned>(c - '0');
-  }
-  if (c >= first_letter && c <= first_letter + 5) {
-    return static_cast<unsigned>(c - first_letter) + 10;
-  }
-  return std::nullopt;
-}
-
-std::optional<std::byte> hex_byte(char high, char low, char first_letter) {
-  const auto h = hex_digit(high, first_letter);
-  const auto l = hex_digit(low, first_letter);
-  if (!h || !l) {
-    return std::nullopt;
-  }
-  return static_cast<std::byte>(*h << 4U | *l);
-}
-
 template <std::size_t Size>
-std::optional<std::array<std::byte, Size>> parse_hex(std::string_view text) {
+std::optional<std::array<std::byte, Size>> parse_bytes(std::string_view text) {
   std::array<std::byte, Size> bytes{};
-  if (text.size() != 2 * Size) {
-    return std::nullopt;
-  }
-  for (std::size_t i = 0; i < Size; ++i) {
-    const auto byte = hex_byte(text[2 * i], text[2 * i + 1], 'a');
-    if (!byte) {
-      return std::nullopt;
-    }
-    bytes[i] = *byte;
-  }
-  return bytes;
+  return parse_hex(text, bytes) ? std::optional(bytes) : std::nullopt;
 }
 
 bool stays(std::string_view text, std::size_t at) {
@@ -87,7 +47,7 @@ bool is_cut(std::string_view part) {
                        return c == '=' || c == '.' || stays({&c, 1}, 0);
                      }) &&
          std::all_of(digits.begin(), digits.end(),
-                     [](char c) { return hex_digit(c, 'a').has_value(); });
+                     [](char c) { return hex_byte(c, '0').has_value(); });
 }
 
 /// Exactly `digits` decimal digits.
@@ -129,10 +89,10 @@ std::string to_hex(const Digest& digest) {
 }
 
 std::optional<SessionId> parse_session_id(std::string_view hex) {
-  return parse_hex<16>(hex);
+  return parse_bytes<16>(hex);
 }
 std::optional<Digest> parse_digest(std::string_view hex) {
-  return parse_hex<32>(hex);
+  return parse_bytes<32>(hex);
 }
 
 SessionId random_session_id() {

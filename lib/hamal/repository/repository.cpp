@@ -8,6 +8,7 @@
 #include "hamal/repository/description.hpp"
 #include "hamal/repository/hash.hpp"
 #include "hamal/repository/moved.hpp"
+#include "hamal/repository/recipients.hpp"
 #include "hamal/util/parallel.hpp"
 
 namespace hamal::repository {
@@ -174,9 +175,11 @@ class OpenedRepository : public Repository {
 }  // namespace
 
 void init_repository(ObjectStore& store, const InitOptions& options) {
-  static_cast<void>(options);
-  const Description description{to_hex(random_session_id()), false};
-  const std::string text = to_text(description);
+  const std::string id = to_hex(random_session_id());
+  const Description description = options.recipients.empty()
+                                      ? Description{id, false, {}, {}}
+                                      : describe_encrypted(id, options.recipients, options.keys);
+  const std::string text = to_text(description, *make_keyring(description, options.keys));
   if (!store.put_if_absent(k_description_key, bytes_of(text))) {
     throw Error(ErrorKind::usage, "holds a repository already", store.uri(),
                 "hamal-repo list shows what is in it");
@@ -185,7 +188,6 @@ void init_repository(ObjectStore& store, const InitOptions& options) {
 
 std::unique_ptr<Repository> open_repository(std::unique_ptr<ObjectStore> store,
                                             const Config& config) {
-  static_cast<void>(config);
   std::string text;
   try {
     text = store->get(k_description_key, k_max_description);
@@ -193,10 +195,12 @@ std::unique_ptr<Repository> open_repository(std::unique_ptr<ObjectStore> store,
     throw Error(ErrorKind::usage, "holds no repository", store->uri(),
                 "make one: hamal-repo init " + store->uri());
   }
-  Description description =
-      parse_description(text, store->uri() + "/" + std::string(k_description_key));
+  const std::string object = store->uri() + "/" + k_description_key;
+  Description description = parse_description(text, object);
+  auto keyring = make_keyring(description, config.repository);
+  check_description(text, *keyring, object);
   return std::make_unique<OpenedRepository>(std::move(store), std::move(description),
-                                            make_plain_keyring());
+                                            std::move(keyring));
 }
 
 }  // namespace hamal::repository

@@ -52,7 +52,7 @@ class Repository {
 /// What init is told.
 struct InitOptions {
   std::vector<std::string> recipients;  ///< public keys (PEM); empty: no encryption
-  std::string index_key;                ///< 32 bytes; empty: none
+  RepositorySection keys;               ///< of the configuration
 };
 
 /// Makes repository.json; Error(usage) when there is one.
