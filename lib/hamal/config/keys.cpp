@@ -134,6 +134,7 @@ KeySpec secret(string section, string key, Access access) {
 }
 
 // The field FIELD of a Config, const or not.
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a member's name cannot have any
 #define HAMAL_FIELD(FIELD)    \
   [](auto& config) -> auto& { \
     return config.FIELD;      \
