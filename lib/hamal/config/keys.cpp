@@ -134,11 +134,12 @@ KeySpec secret(string section, string key, Access access) {
 }
 
 // The field FIELD of a Config, const or not.
-// NOLINTNEXTLINE(bugprone-macro-parentheses): a member's name cannot have any
+// NOLINTBEGIN(bugprone-macro-parentheses): a member's name cannot have any
 #define HAMAL_FIELD(FIELD)    \
   [](auto& config) -> auto& { \
     return config.FIELD;      \
   }
+// NOLINTEND(bugprone-macro-parentheses)
 
 // [vmware] and the like: the section is made by the first key that is set, and has defaults until
 // then.

@@ -169,21 +169,21 @@ PrivateKey PrivateKey::parse(const std::string& pem, const std::string& what) {
   return key;
 }
 
-SecretKey PrivateKey::unwrap(std::string_view text, std::string_view purpose,
+SecretKey PrivateKey::unwrap(std::string_view wrapped, std::string_view purpose,
                              const std::string& object) const {
-  Wrapped wrapped{};
+  Wrapped bytes{};
   SecretKey key;
   try {
-    if (parse_hex(text, wrapped)) {
+    if (parse_hex(wrapped, bytes)) {
       Point point{};
-      std::copy_n(wrapped.begin(), point.size(), point.begin());
+      std::copy_n(bytes.begin(), point.size(), point.begin());
       const Pair ephemeral(EVP_PKEY_new_raw_public_key_ex(
           nullptr, "X25519", nullptr, reinterpret_cast<const unsigned char*>(point.data()),
           point.size()));
       require(ephemeral != nullptr);
       const AesGcm cipher(
           wrapping_key(m_state->pair.get(), ephemeral.get(), point, m_state->point, purpose));
-      if (cipher.open(GcmNonce{}, {}, std::span(wrapped).subspan(k_point_bytes), key.bytes())) {
+      if (cipher.open(GcmNonce{}, {}, std::span(bytes).subspan(k_point_bytes), key.bytes())) {
         return key;
       }
     }
