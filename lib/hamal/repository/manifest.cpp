@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -21,6 +22,7 @@ constexpr std::string_view k_version_format = "hamal-version";
 constexpr std::string_view k_tombstone_format = "hamal-tombstone";
 constexpr std::string_view k_staged_format = "hamal-staged-disk";
 constexpr std::uint64_t k_version = 1;
+constexpr std::uint64_t k_highest_generation = 9'999'999'999;  // 10 digits in the slot's key
 
 json to_json(const LayerReference& layer) {
   return {{"key", layer.key},
@@ -57,9 +59,28 @@ Digest digest_of(const Fields& fields, const char* field) {
   return *digest;
 }
 
+// layers/SESSION/DISK-N: it will be asked of the store, which takes no other for a key of ours.
+bool is_layer_key(std::string_view key) {
+  constexpr std::string_view k_folder = "layers/";
+  constexpr std::size_t k_session_digits = 32;
+  constexpr std::size_t k_longest_name = 41;  // two numbers of 64 bits
+  if (!key.starts_with(k_folder)) {
+    return false;
+  }
+  key.remove_prefix(k_folder.size());
+  const std::size_t slash = std::min(key.size(), k_session_digits);
+  const std::string_view name = key.substr(slash);
+  return parse_session_id(key.substr(0, slash)) && name.starts_with('/') && name.size() > 1 &&
+         name.size() <= 1 + k_longest_name &&
+         name.find_first_not_of("0123456789-", 1) == std::string_view::npos;
+}
+
 LayerReference parse_layer(const json& from, const Place& place, const std::string& prefix) {
   const Fields fields(from, place, prefix);
-  return {fields.id("key"), fields.number("bytes"), digest_of(fields, "sha256"),
+  if (!is_layer_key(fields.text("key"))) {
+    fields.refuse("key", "must be the key of a layer");
+  }
+  return {fields.text("key"), fields.number("bytes"), digest_of(fields, "sha256"),
           fields.number("entries")};
 }
 
@@ -107,6 +128,9 @@ Manifest parse_manifest(const Fields& fields, const Place& place) {
   manifest.vm = {fields.id("platform"), fields.id("vm_id")};
   manifest.vm_name = fields.text("vm_name");
   manifest.generation = fields.number("generation");
+  if (manifest.generation > k_highest_generation) {
+    fields.refuse("generation", "must have 10 digits at most");
+  }
   manifest.session = session_of(fields);
   manifest.snapshot_id = fields.text("snapshot_id");
   manifest.created = fields.text("created");

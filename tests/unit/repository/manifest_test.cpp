@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "hamal/repository/authentic_text.hpp"
 #include "hamal/repository/condemned.hpp"
 #include "hamal/util/error.hpp"
 
@@ -28,7 +29,7 @@ Manifest example() {
   disk.size = 1 << 30;
   disk.change_id = "bitmap-7";
   disk.mode = SyncMode::incremental;
-  disk.layers = {{"layers/x/0-0", 4711, text_digest("tail"), 12}};
+  disk.layers = {{layer_key(SessionId{}, 0, 0), 4711, text_digest("tail"), 12}};
   disk.data_bytes = 4096;
   manifest.disks = {disk};
   return manifest;
@@ -70,6 +71,26 @@ TEST_F(ManifestTest, EveryFlippedBitIsFound) {
   }
   for (std::size_t length = 0; length < text.size(); ++length) {
     EXPECT_THROW(parse_slot(text.substr(0, length), m_key, *m_keyring), Error) << length;
+  }
+}
+
+TEST_F(ManifestTest, WhatCannotBeAKeyIsRefusedHoweverAuthentic) {
+  const std::vector<std::pair<std::string, std::string>> wrong{
+      {R"("generation":7)", R"("generation":10000000000)"},
+      {"layers/0", "../layers/0"},
+      {"layers/0", "packs/0"},
+      {"/0-0", "/0-0/.."},
+      {"/0-0", ""},
+  };
+  const std::string whole = to_text(example(), m_key, *m_keyring);
+  const std::string line = whole.substr(0, whole.find('\n'));
+  for (const auto& [from, to] : wrong) {
+    std::string text = line;
+    const std::size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    EXPECT_THROW(parse_slot(authentic_text(text, m_key, *m_keyring), m_key, *m_keyring), Error)
+        << text;
   }
 }
 
