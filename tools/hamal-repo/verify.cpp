@@ -73,7 +73,12 @@ std::string to_text(const VerifyReport& report, repository::VerifyDepth depth) {
     text += fmt::format(", {} read{}", format_size(report.read_bytes),
                         report.decoded ? "" : " (sealed: their checksums, not their content)");
   }
-  return text + (report.damages.empty() ? ": all is well\n" : ": DAMAGED\n");
+  if (report.damages.empty()) {
+    for (const std::string& object : report.damaged_objects) {
+      text = fmt::format("DAMAGED  {}, where no version reads it\n", object) + text;
+    }
+  }
+  return text + (report.damaged_objects.empty() ? ": all is well\n" : ": DAMAGED\n");
 }
 
 std::set<repository::PackName> packs_of(const VerifyReport& report) {
@@ -104,7 +109,7 @@ int run_verify(const RepoRequest& request, Session& session) {
   const bool json = session.options().format == ReportFormat::json;
   write_stdout(json ? to_json(report, request.depth) : to_text(report, request.depth),
                session.cancel());
-  return report.damages.empty() ? 0 : 1;
+  return report.damaged_objects.empty() ? 0 : 1;
 }
 
 }  // namespace hamal

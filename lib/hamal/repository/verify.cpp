@@ -14,7 +14,9 @@ namespace hamal::repository {
 namespace {
 
 constexpr std::uint64_t k_max_pack = 64U << 20;
-constexpr std::size_t k_group_packs = 64;
+constexpr std::size_t k_batch_packs = 16;
+// The records of so many are in memory, 100 bytes each, while the layers are walked once.
+constexpr std::size_t k_group_records = 1U << 19;
 constexpr unsigned k_threads = 4;
 
 // Why a record cannot be had; empty: it can.
@@ -46,6 +48,11 @@ class BadRecords {
  private:
   std::map<PackName, std::string> m_packs;
   std::map<std::pair<PackName, std::uint64_t>, std::string> m_records;
+};
+
+struct GoodLayer {
+  LayerReference reference;
+  std::vector<PackName> packs;
 };
 
 class Verification {
@@ -135,8 +142,7 @@ class Verification {
       m_request.cancel.check();
       try {
         const auto layer = Layer::open(m_repository.store(), m_repository.keyring(), reference);
-        check_entries(*layer);
-        m_layers.push_back(reference);
+        m_layers.push_back({reference, check_entries(*layer)});
       } catch (const Error& error) {
         rethrow_if_temporary(error);
         m_bad_layers.emplace(key, error.problem());
@@ -146,7 +152,9 @@ class Verification {
     }
   }
 
-  void check_entries(Layer& layer) {
+  /// The packs that its records lie in now, as far as they are there.
+  std::vector<PackName> check_entries(Layer& layer) {
+    std::set<PackName> packs;
     const auto entries = layer.entries();
     for (LayerEntry entry; entries->next(entry);) {
       if (entry.extent.kind == ExtentKind::zero) {
@@ -159,9 +167,11 @@ class Verification {
       } else if (place.offset > pack->second || place.length > pack->second - place.offset) {
         m_bad.record(place, "ends before the record does");
       } else {
-        m_needed.insert(place.pack);
+        packs.insert(place.pack);
       }
     }
+    m_needed.insert(packs.begin(), packs.end());
+    return {packs.begin(), packs.end()};
   }
 
   void check_packs() {
@@ -172,27 +182,53 @@ class Verification {
     }
     m_request.progress.phase("verify", "reading packs", total);
     const std::vector<PackName> all(m_needed.begin(), m_needed.end());
-    for (std::size_t begin = 0; begin < all.size(); begin += k_group_packs) {
-      const std::size_t end = std::min(begin + k_group_packs, all.size());
-      check_group({all.begin() + static_cast<std::ptrdiff_t>(begin),
-                   all.begin() + static_cast<std::ptrdiff_t>(end)});
+    std::map<PackName, CheckedPack> group;
+    std::size_t records = 0;
+    for (std::size_t begin = 0; begin < all.size(); begin += k_batch_packs) {
+      const std::size_t end = std::min(begin + k_batch_packs, all.size());
+      records += read_packs({all.begin() + static_cast<std::ptrdiff_t>(begin),
+                             all.begin() + static_cast<std::ptrdiff_t>(end)},
+                            group);
+      if (records >= k_group_records || end == all.size()) {
+        compare_group(group);
+        group.clear();
+        records = 0;
+      }
     }
   }
 
-  void check_group(const std::vector<PackName>& packs) {
-    std::map<PackName, CheckedPack> group;
+  /// Into the group; returns how many records they have.
+  std::size_t read_packs(const std::vector<PackName>& packs,
+                         std::map<PackName, CheckedPack>& group) {
     std::mutex mutex;
+    std::size_t records = 0;
     for_each_parallel(packs.size(), k_threads, [&](std::size_t i) {
       m_request.cancel.check();
       CheckedPack checked = read_pack(packs[i]);
       const std::lock_guard lock(mutex);
       m_report.read_bytes += m_sizes.at(packs[i]);
       m_request.progress.advance("verify", m_sizes.at(packs[i]));
+      records += checked.records.size();
       group.emplace(packs[i], std::move(checked));
     });
-    for (const LayerReference& reference : m_layers) {
-      const auto layer = Layer::open(m_repository.store(), m_repository.keyring(), reference);
-      compare_entries(*layer, group);
+    return records;
+  }
+
+  void compare_group(const std::map<PackName, CheckedPack>& group) {
+    // Also when every record that is needed is well: not every byte is as it was written.
+    for (const auto& [name, checked] : group) {
+      if (!checked.problem.empty()) {
+        m_objects.insert(pack_key(name));
+      }
+    }
+    for (const GoodLayer& good : m_layers) {
+      m_request.cancel.check();
+      if (std::any_of(good.packs.begin(), good.packs.end(),
+                      [&](const PackName& pack) { return group.contains(pack); })) {
+        const auto layer =
+            Layer::open(m_repository.store(), m_repository.keyring(), good.reference);
+        compare_entries(*layer, group);
+      }
     }
   }
 
@@ -290,7 +326,7 @@ class Verification {
   VerifyReport m_report;
   std::map<PackName, std::uint64_t> m_sizes;
   std::vector<Manifest> m_versions;
-  std::vector<LayerReference> m_layers;  // the good ones
+  std::vector<GoodLayer> m_layers;
   std::map<std::string, std::string> m_bad_layers;
   std::set<PackName> m_needed;
   BadRecords m_bad;

@@ -36,7 +36,8 @@ struct VerifyReport {
   std::uint64_t read_bytes = 0;  ///< of packs (full)
   bool decoded = false;          ///< records were decoded, not only packs checked
   std::vector<Damage> damages;
-  std::vector<std::string> damaged_objects;  ///< keys, sorted
+  /// Keys, sorted; also of packs that are damaged where no version reads them. Empty: all is well.
+  std::vector<std::string> damaged_objects;
 };
 
 struct VerifyRequest {
