@@ -124,12 +124,13 @@ class OpenedRepository : public Repository {
 
   std::optional<Manifest> newest_with_disk(const VmName& vm, const std::string& disk_id) override {
     const Condemned dropped = condemned();
-    const std::vector<VersionName> names = slots(vm);
-    for (auto name = names.rbegin(); name != names.rend(); ++name) {
-      if (dropped.versions.contains(name->key)) {
+    std::vector<VersionName> names = slots(vm);
+    std::reverse(names.begin(), names.end());
+    for (const VersionName& name : names) {
+      if (dropped.versions.contains(name.key)) {
         continue;
       }
-      auto manifest = read_version(*name);
+      auto manifest = read_version(name);
       if (manifest && std::any_of(manifest->disks.begin(), manifest->disks.end(),
                                   [&](const DiskVersion& disk) { return disk.id == disk_id; })) {
         return manifest;
