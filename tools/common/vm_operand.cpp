@@ -15,7 +15,7 @@ VmOperand parse_vm_operand(const std::string& first, const std::string& second) 
   if (first.starts_with("/") || (colon != std::string::npos && is_reserved_scheme(word))) {
     const Endpoint endpoint = parse_endpoint(first);
     if (endpoint.kind == EndpointKind::directory || endpoint.kind == EndpointKind::s3) {
-      throw repository_refused(endpoint);
+      return {first, {}};
     }
     return {endpoint.kind == EndpointKind::nbd ? "nbd" : "file", first};
   }

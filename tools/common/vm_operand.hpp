@@ -11,7 +11,8 @@ struct VmOperand {
 };
 
 /// `second` empty: `first` is "NAME:VM" (VM percent-encoded) or an endpoint, whose platform is the
-/// type word (file, nbd) and whose vm is the endpoint itself. Throws Error(usage).
+/// type word (file, nbd) and whose vm is the endpoint itself; a repository's endpoint is a
+/// platform, its vm is empty then. Throws Error(usage).
 VmOperand parse_vm_operand(const std::string& first, const std::string& second = {});
 
 }  // namespace hamal

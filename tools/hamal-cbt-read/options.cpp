@@ -28,7 +28,12 @@ void check_base(const CLI::App& app, ReadRequest& request) {
                 "only one of --target, --checkpoint, --since and --full can be the base", {},
                 "see hamal-cbt-read --help");
   }
-  if (given == 0 && request.form != ReadForm::raw) {
+  if (!is_repository_operand(request.operand) && (!request.vm.empty() || !request.at.empty())) {
+    throw Error(ErrorKind::usage, "--vm and --at choose what is in a repository", request.operand,
+                "leave them out, or read dir:PATH or s3://NAME/PREFIX");
+  }
+  // Who restores wants all of it, unless a base is named.
+  if (given == 0 && request.form != ReadForm::raw && !is_repository_operand(request.operand)) {
     throw Error(ErrorKind::usage, "changes since when?", {},
                 "say --target PATTERN, --checkpoint FILE, --since CHANGE_ID or --full");
   }
@@ -38,6 +43,10 @@ void check_base(const CLI::App& app, ReadRequest& request) {
 }
 
 }  // namespace
+
+bool is_repository_operand(const std::string& operand) {
+  return operand.starts_with("dir:") || operand.starts_with("s3:");
+}
 
 bool is_endpoint(const std::string& operand) {
   if (operand.starts_with("/dev/")) {
@@ -55,7 +64,7 @@ ReadRequest parse_read_options(int argc, const char* const* argv) {
   add_common_options(app, "hamal-cbt-read", request.common);
   app.add_option("SOURCE", request.operand,
                  "A snapshot document, - for standard input, or an endpoint: file:PATH, /dev/..., "
-                 "nbd://..., NAME:VM/DISK@SNAPSHOT")
+                 "nbd://..., NAME:VM/DISK@SNAPSHOT, or a repository: dir:PATH, s3://NAME/PREFIX")
       ->required();
   app.add_option("--target", request.target,
                  "Since the checkpoint of this target (may hold {vm} {vm_id} {disk} {index})")
@@ -74,6 +83,9 @@ ReadRequest parse_read_options(int argc, const char* const* argv) {
   app.add_option("--disk", request.disks, "Only this disk, by id or index (may be repeated)")
       ->type_name("ID")
       ->allow_extra_args(false);
+  app.add_option("--vm", request.vm, "Of a repository: this vm, by id or name")->type_name("VM");
+  app.add_option("--at", request.at, "Of a repository: this version, not the newest")
+      ->type_name("VERSION");
   CLI::Option* data = app.add_flag_function(
       "--data", [&request](std::int64_t) { request.form = ReadForm::data; },
       "The data stream: with the bytes themselves");

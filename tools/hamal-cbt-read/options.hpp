@@ -18,9 +18,13 @@ struct ReadRequest {
   std::vector<std::string> checkpoints;  ///< files
   std::vector<std::string> since;        ///< CHANGE_ID or DISK=CHANGE_ID
   std::vector<std::string> disks;        ///< ids or indexes; empty: all
+  std::string vm;                        ///< of a repository
+  std::string at;                        ///< of a repository: the version; empty: the newest
   ReadForm form = ReadForm::extents;
 };
 
+/// Whether an operand is a repository's endpoint.
+bool is_repository_operand(const std::string& operand);
 /// Whether an operand is an endpoint ("WORD:…", a device) and not a file or "-".
 bool is_endpoint(const std::string& operand);
 

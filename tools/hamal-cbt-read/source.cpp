@@ -16,11 +16,26 @@ ReadSource open_source(const ReadRequest& request, Session& session) {
   std::optional<Endpoint> endpoint;
   if (is_endpoint(request.operand)) {
     endpoint = parse_endpoint(request.operand);
-    if (endpoint->kind == EndpointKind::directory || endpoint->kind == EndpointKind::s3) {
-      throw repository_refused(*endpoint);
-    }
   }
-  if (endpoint && endpoint->kind != EndpointKind::platform) {
+  if (is_repository_operand(request.operand)) {
+    source.platform = session.open_platform(request.operand, Marking::unneeded);
+    if (request.vm.empty()) {
+      throw Error(ErrorKind::usage, "of which vm?", request.operand,
+                  "name it: --vm VM; hamal-snapshot vms " + request.operand + " lists them");
+    }
+    SnapshotOptions options;
+    options.at = request.at;
+    source.document = source.platform->create_snapshot(request.vm, options);
+  } else if (endpoint && endpoint->kind == EndpointKind::platform &&
+             is_repository_platform(session.config(), endpoint->platform)) {
+    source.platform = session.open_platform(endpoint->platform, Marking::unneeded);
+    SnapshotOptions options;
+    options.at = endpoint->snapshot;
+    source.document = source.platform->create_snapshot(endpoint->vm, options);
+    if (wanted.empty()) {
+      wanted.push_back(endpoint->disk);
+    }
+  } else if (endpoint && endpoint->kind != EndpointKind::platform) {
     const char* type = endpoint->kind == EndpointKind::nbd ? "nbd" : "file";
     source.platform = session.open_platform(type, Marking::unneeded);
     // Naming the image itself is the operator's word that it is still: nothing is created.

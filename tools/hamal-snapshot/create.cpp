@@ -8,10 +8,26 @@
 #include "common/output.hpp"
 #include "common/snapshot_cycle.hpp"
 #include "hamal-snapshot/commands.hpp"
+#include "hamal/util/error.hpp"
 
 namespace hamal {
 
 int run_create(const SnapshotRequest& request, Session& session) {
+  if (is_repository_platform(session.config(), request.vm.platform)) {
+    // Versions are always there: nothing is created, held or recorded.
+    if (request.vm.vm.empty()) {
+      throw Error(ErrorKind::usage, "of which vm?", request.vm.platform,
+                  "write hamal-snapshot create " + request.vm.platform + " VM");
+    }
+    const auto versions = session.open_platform(request.vm.platform, Marking::unneeded);
+    write_stdout(to_json(versions->create_snapshot(request.vm.vm, request.options)),
+                 session.cancel());
+    return 0;
+  }
+  if (!request.options.at.empty()) {
+    throw Error(ErrorKind::usage, "--at chooses a version of a repository", request.vm.platform,
+                "leave it out");
+  }
   const auto platform = session.open_platform(request.vm.platform);
   const std::string vm_id = resolve_vm(*platform, session, request.vm);
   session.log().set_vm(request.vm.vm);

@@ -36,7 +36,7 @@ void add_create(CLI::App& app, Raw& raw, SnapshotRequest& request) {
       add_command(app, "create", "Freeze a vm's disks and print the snapshot document");
   create
       ->add_option("VM", raw.operands,
-                   "PLATFORM:VM, PLATFORM VM, or an endpoint (file:PATH, nbd://...)")
+                   "PLATFORM:VM, PLATFORM VM, REPOSITORY VM, or an endpoint (file:PATH, nbd://...)")
       ->required()
       ->expected(1, 2);
   create->add_option("--disk", request.options.disks, "Only this disk (may be repeated)")
@@ -47,6 +47,8 @@ void add_create(CLI::App& app, Raw& raw, SnapshotRequest& request) {
                    "Ask the guest to settle: no, try or require (default no)")
       ->type_name("HOW")
       ->check(CLI::IsMember({"no", "try", "require"}).description(""));
+  create->add_option("--at", request.options.at, "Of a repository: this version, not the newest")
+      ->type_name("VERSION");
   create->add_flag_function(
       "--offline", [&request](std::int64_t) { request.options.offline = Offline::yes; },
       "The operator guarantees that nothing writes to the image");
@@ -94,11 +96,13 @@ void add_delete(CLI::App& app, Raw& raw, SnapshotRequest& request) {
 
 void add_others(CLI::App& app, Raw& raw) {
   CLI::App* vms = add_command(app, "vms", "List a platform's vms and disks");
-  vms->add_option("PLATFORM", raw.operands, "NAME of a [platform NAME] section")
+  vms->add_option("PLATFORM", raw.operands,
+                  "NAME of a [platform NAME] section, or a repository (dir:PATH, s3://NAME/PREFIX)")
       ->required()
       ->expected(1);
   CLI::App* list = add_command(app, "list", "List snapshots");
-  list->add_option("VM", raw.operands, "PLATFORM, PLATFORM:VM or PLATFORM VM")
+  list->add_option("VM", raw.operands,
+                   "PLATFORM, PLATFORM:VM or PLATFORM VM; PLATFORM may be a repository")
       ->required()
       ->expected(1, 2);
 }

@@ -10,6 +10,9 @@ int run_hamal_sync(const SyncRequest& request, Session& session);
 
 int sync_from_stream(const SyncRequest& request, Session& session, RunMetrics& metrics);
 int sync_from_source(const SyncRequest& request, Session& session, RunMetrics& metrics);
+/// The endpoint of the repository that the request restores from; empty: from none.
+std::string restored_repository(const SyncRequest& request);
+int sync_from_repository(const SyncRequest& request, Session& session, RunMetrics& metrics);
 int compare_endpoints(const SyncRequest& request, Session& session);
 int run_checkpoint_command(const SyncRequest& request, Session& session);
 int run_release_command(const SyncRequest& request, Session& session);

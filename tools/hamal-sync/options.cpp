@@ -13,6 +13,7 @@ constexpr const char* k_description =
     "Sync the disks of a snapshot to their targets, durably, and record the checkpoint.\n\n"
     "  hamal-cbt-read - --target T | hamal-sync - --target T     an extent or data stream\n"
     "  hamal-sync --source URI --target URI                      one disk by hand\n"
+    "  hamal-sync dir:PATH --vm VM --target URI                  restore from a repository\n"
     "  hamal-sync --compare --source URI --target URI            names what differs\n"
     "  hamal-sync release --target URI                           before a replica is booted";
 
@@ -31,7 +32,8 @@ void add_sync_options(CLI::App& app, SyncRequest& request) {
                                                                 {"require", Incremental::require},
                                                                 {"never", Incremental::never}};
   app.add_option("STREAM", request.stream,
-                 "Extent or data stream: a file, or - for standard input");
+                 "Extent or data stream: a file, or - for standard input; or the repository to "
+                 "restore from: dir:PATH, s3://NAME/PREFIX");
   app.add_option("--source", request.source, "Read this endpoint instead of a stream")
       ->type_name("URI");
   app.add_option("--target", request.target,
@@ -40,11 +42,14 @@ void add_sync_options(CLI::App& app, SyncRequest& request) {
   app.add_option("--map", request.maps, "Write disk DISK to URI instead of --target (repeatable)")
       ->type_name("DISK=URI")
       ->allow_extra_args(false);
+  app.add_option("--at", request.at, "Restore this version of a repository, not the newest")
+      ->type_name("VERSION");
   app.add_option("--disk", request.disks, "Only this disk, by id or index (repeatable)")
       ->type_name("DISK")
       ->allow_extra_args(false);
   app.add_option("--vm", request.vm,
-                 "Name of the machine of a raw --source in a repository; --disk names the disk")
+                 "The vm of a repository to restore, by id or name; the name of the machine of a "
+                 "raw --source that goes into one (--disk names the disk)")
       ->type_name("VM");
   app.add_option_function<std::string>(
          "--incremental",

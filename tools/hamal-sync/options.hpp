@@ -31,6 +31,7 @@ struct SyncRequest {
   Resize resize = Resize::refuse;
   Force force = Force::no;
   bool dry_run = false;
+  std::string at;  ///< of a repository: the version; empty: the newest
   std::optional<unsigned> readers;
   std::optional<std::uint64_t> memory_limit;  ///< bytes
   std::uint64_t bytes_per_second = 0;         ///< 0: no limit

@@ -26,6 +26,9 @@ int run_hamal_sync(const SyncRequest& request, Session& session) {
   switch (request.command) {
     case SyncCommand::sync:
       return with_metrics(request, session, [&](RunMetrics& metrics) {
+        if (!restored_repository(request).empty()) {
+          return sync_from_repository(request, session, metrics);
+        }
         return request.source.empty() ? sync_from_stream(request, session, metrics)
                                       : sync_from_source(request, session, metrics);
       });

@@ -43,11 +43,14 @@ std::function<bool(const string&)> one_of(const std::vector<string>& words) {
 
 void add_platform(std::vector<NamedKeySpec>& keys) {
   const string p = "platform";
+  const Types addressed{"vmware", "openstack_ceph", "fusion_compute", "libvirt", "repository"};
   const Types managed{"vmware", "openstack_ceph", "fusion_compute", "libvirt"};
   const string path = "an absolute path";
-  keys.push_back(
-      key(p, "type", k_any, allowed_words(platform_type_words()), one_of(platform_type_words())));
-  keys.push_back(key(p, "endpoint", managed, "the platform's address"));
+  // Restores read it like any other; it has no section of its type's settings.
+  Types types = platform_type_words();
+  types.emplace_back("repository");
+  keys.push_back(key(p, "type", k_any, allowed_words(types), one_of(types)));
+  keys.push_back(key(p, "endpoint", addressed, "the platform's address"));
   keys.push_back(key(p, "user", managed, "a user of the platform"));
   keys.push_back(secret_key(p, "secret", managed));
   keys.push_back(key(p, "ca_file", managed, path, is_absolute));

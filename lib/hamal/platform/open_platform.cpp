@@ -6,6 +6,7 @@
 #include "hamal/platform/nbd/nbd_platform.hpp"
 #include "hamal/platform/platform.hpp"
 #include "hamal/platform/qemu/qemu_platform.hpp"
+#include "hamal/platform/repository/repository_platform.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/nearest.hpp"
 
@@ -25,6 +26,7 @@ constexpr std::array k_types = {
     Type{"file", make_file_platform, Adhoc::yes},
     Type{"nbd", make_nbd_platform, Adhoc::yes},
     Type{"qemu", make_qemu_platform, Adhoc::no},
+    Type{"repository", make_repository_platform, Adhoc::no},
 };
 
 const Type* find_type(const std::string& word) {
@@ -57,9 +59,21 @@ std::string known_types() {
 
 }  // namespace
 
+bool is_repository_platform(const Config& config, const std::string& name) {
+  const auto section = config.platforms.find(name);
+  return section == config.platforms.end() ? is_repository_uri(name)
+                                           : section->second.get("type") == "repository";
+}
+
 std::unique_ptr<Platform> open_platform(const std::string& name, const PlatformContext& context) {
   const auto section = context.config.platforms.find(name);
   if (section == context.config.platforms.end()) {
+    if (is_repository_uri(name)) {
+      NamedSection there;
+      there.name = name;
+      there.values["endpoint"] = name;
+      return make_repository_platform(name, there, context);
+    }
     const Type* type = find_type(name);
     if (type == nullptr || type->adhoc == Adhoc::no) {
       refuse_unknown(name, context);

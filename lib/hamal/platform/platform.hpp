@@ -49,6 +49,8 @@ struct SnapshotOptions {
   Offline offline = Offline::no;
   /// Ids of the disks to take; empty: all protectable ones.
   std::vector<std::string> disks;
+  /// Of a repository: the version (its generation); empty: the newest.
+  std::string at;
 };
 
 /// What changed on one disk, or all that is allocated.
@@ -98,7 +100,12 @@ class Platform {
                                const SnapshotDisk& disk) = 0;
 };
 
-/// The [platform NAME] section's platform, or an ad-hoc one when `name` is a type word (file, nbd).
+/// Whether that name stands for a repository: its endpoint, or a section of type repository. Its
+/// snapshots, the versions, are always there: nothing is created or held.
+bool is_repository_platform(const Config& config, const std::string& name);
+
+/// The [platform NAME] section's platform, or an ad-hoc one when `name` is a type word (file, nbd)
+/// or a repository's endpoint.
 /// Throws Error(usage) naming the sections there are.
 std::unique_ptr<Platform> open_platform(const std::string& name, const PlatformContext& context);
 
