@@ -1,7 +1,6 @@
 #include "hamal/repository/damaged.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "hamal/extent/algebra.hpp"
 #include "hamal/extent/sources.hpp"
@@ -42,10 +41,9 @@ void mark_damaged(Repository& repository, const std::set<PackName>& packs) {
   }
   std::uint64_t next = 0;
   repository.store().list(std::string(k_prefix), [&](const ObjectInfo& object) {
-    const std::string number = object.key.substr(k_prefix.size());
-    std::uint64_t value = 0;
-    std::from_chars(number.data(), number.data() + number.size(), value);
-    next = std::max(next, value + 1);
+    if (const auto number = parse_numbered_key(object.key, "damaged")) {
+      next = std::max(next, *number + 1);
+    }
   });
   for (;; ++next) {
     const std::string key = damaged_key(next);

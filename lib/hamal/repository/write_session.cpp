@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 
+#include "hamal/repository/damaged.hpp"
 #include "hamal/repository/disk_stage.hpp"
 #include "hamal/repository/heartbeat.hpp"
 #include "hamal/repository/journal.hpp"
@@ -134,7 +135,8 @@ class Session final : public WriteSession {
     if (m_resumed) {
       durable = patiently(m_patience, [&] { return list_packs(store(), m_record.id); });
     }
-    const Condemned condemned = patiently(m_patience, [&] { return repository.condemned(); });
+    Condemned condemned = patiently(m_patience, [&] { return repository.condemned(); });
+    condemned.packs.merge(patiently(m_patience, [&] { return damaged_packs(repository); }));
     m_usable = std::make_unique<UsablePacks>(
         repository, m_patience, m_record.id, m_slot, condemned,
         [this](std::uint32_t number) { return m_packs && m_packs->is_durable(number); });

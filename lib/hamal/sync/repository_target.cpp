@@ -1,5 +1,8 @@
 #include "hamal/sync/repository_target.hpp"
 
+#include "hamal/extent/sources.hpp"
+#include "hamal/repository/damaged.hpp"
+
 namespace hamal {
 namespace {
 
@@ -46,6 +49,13 @@ std::optional<Checkpoint> RepositoryTarget::checkpoint(const std::string& disk_i
   return repository_checkpoint(m_place.context.repository,
                                {m_header.platform, m_header.vm_id, disk_id, canonical()},
                                m_header.vm_name, m_place.uri);
+}
+
+ExtentSourcePtr RepositoryTarget::damaged(const StreamDisk& disk) {
+  const auto base = disk.mode == SyncMode::incremental ? session().base(disk.id) : std::nullopt;
+  repository::Repository& repository = m_place.context.repository;
+  return base ? repository::damaged_extents(repository, *base, damaged_packs(repository))
+              : empty_source();
 }
 
 repository::WriteSession* RepositoryTarget::find_session() {

@@ -39,6 +39,9 @@ class RepositoryTarget {
   std::optional<Checkpoint> checkpoint(const std::string& disk_id);
   /// Gone on with or begun when first asked for.
   repository::WriteSession& session();
+  /// What of the version that an incremental builds on was marked as damaged: stored again
+  /// (repository/damaged.hpp).
+  ExtentSourcePtr damaged(const StreamDisk& disk);
   /// One that an earlier process began for this snapshot, or session() returned; null: none.
   repository::WriteSession* find_session();
   /// What the session came to be, for the result; null when none was begun.

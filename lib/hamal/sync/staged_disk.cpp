@@ -78,7 +78,8 @@ void StagedDisk::copy(std::unique_ptr<BlockReader> source,
       .reopen_target = [this]() -> BlockWriter& { return m_stage->writer(); },
       .plan =
           [this] {
-            return coalesce(align(plan(), repository::k_record_alignment, m_planned.disk.size));
+            return coalesce(align(unite(m_target.damaged(m_planned.disk), plan()),
+                                  repository::k_record_alignment, m_planned.disk.size));
           },
       .blank = blank(),
       .pace = own,
