@@ -2,6 +2,8 @@
 # Every kind of object deleted, cut, flipped or swapped: verify names the versions, disks and ranges that suffer,
 # nothing false is ever restored, the other versions still are, and the next run mends what its source still has.
 #
+# shellcheck disable=SC2154 # out and status are set by the helpers
+#
 # Break it: let Layer::open or the version reader skip a check of a hash, or verify() its look into the packs.
 
 load helpers
