@@ -28,7 +28,8 @@ void for_each_vm(const KeepingContext& context, const std::set<std::string>& dro
       machines[slot->vm].push_back({slot->vm, slot->generation, object.key});
     }
   });
-  for (const auto& [vm, slots] : machines) {
+  for (const auto& machine : machines) {
+    const std::vector<VersionName>& slots = machine.second;
     std::vector<std::optional<Manifest>> read(slots.size());
     for_each_parallel(slots.size(), context.threads,
                       [&](std::size_t i) { read[i] = repository.read_version(slots[i]); });
@@ -39,7 +40,7 @@ void for_each_vm(const KeepingContext& context, const std::set<std::string>& dro
       }
     }
     if (!versions.empty()) {
-      each(vm, versions);
+      each(machine.first, versions);
     }
   }
 }

@@ -37,8 +37,8 @@ class PruneTest : public testing::Test {
     m_written[slot_key(vm, *generation)] = blocks;
   }
   SessionObject open_session(std::uint64_t generation) {
-    const SessionObject session{random_session_id(), slot_key(k_vm, generation),
-                                "2026-01-01T00:00:00Z", "other"};
+    SessionObject session{random_session_id(), slot_key(k_vm, generation), "2026-01-01T00:00:00Z",
+                          "other"};
     store().put_if_absent(session_key(session.id), bytes_of(to_text(session)));
     return session;
   }
