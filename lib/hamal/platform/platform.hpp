@@ -50,7 +50,7 @@ struct SnapshotOptions {
   /// Ids of the disks to take; empty: all protectable ones.
   std::vector<std::string> disks;
   /// Of a repository: the version (its generation); empty: the newest.
-  std::string at;
+  std::string at{};
 };
 
 /// What changed on one disk, or all that is allocated.
