@@ -349,7 +349,7 @@ data[int(sys.argv[2])] ^= 0x20
 open(sys.argv[3], "wb").write(data)' "$W/good" "$at" "$W/stream"
     if [ "$at" -lt 7 ]; then expected=2; else expected=1; fi
     fails "$expected" "$W/stream" hamal-sync "$W/stream" --target "$T"
-    [ "$(hamal-sync checkpoint list --json | wc -l)" = 0 ]
+    [ "$(checkpoints)" = 0 ]
   done
 }
 
@@ -357,7 +357,7 @@ open(sys.argv[3], "wb").write(data)' "$W/good" "$at" "$W/stream"
   hamal-cbt-read "file:$W/x.raw" --full --data > "$W/stream"
   echo more >> "$W/stream"
   fails 1 "" hamal-sync "$W/stream" --target "$T"
-  [ "$(hamal-sync checkpoint list --json | wc -l)" = 0 ]
+  [ "$(checkpoints)" = 0 ]
 }
 
 @test "a source shorter than the stream says" {
@@ -487,7 +487,7 @@ open(sys.argv[3], "wb").write(data)' "$W/good" "$at" "$W/stream"
   head -c 4194304 /dev/urandom > "$W/x.raw"
   fails 1 "No space left on device" hamal-sync --source "file:$W/x.raw" --target "file:$W/small/t.raw"
   has "$err" "free space there"
-  [ "$(hamal-sync checkpoint list --json | wc -l)" = 0 ]
+  [ "$(checkpoints)" = 0 ]
   mount -o remount,size=8M "$W/small"
   succeeds hamal-sync --source "file:$W/x.raw" --target "file:$W/small/t.raw" --json
   has "$(field "$W/out" 'd["disks"][0]["reason"]')" "interrupted"

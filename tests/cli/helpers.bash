@@ -239,3 +239,6 @@ lock_file() {
   LOCKER="$LOCKER $(pgrep -P "$LOCKER" -x sleep)"
   stop_later "$LOCKER"
 }
+
+# How many checkpoints there are: interrupted first fulls, which are listed too, are none yet.
+checkpoints() { hamal-sync checkpoint list --json | grep -vc '"state":"in progress"'; }
