@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The shell script of hamal(7), extracted and run as it stands.
+# The shell script of hamal(7), the first of its section LOOP, extracted and run as it stands.
 # shellcheck disable=SC2154 # out, err and status are set by the helpers
 
 load helpers
@@ -7,7 +7,7 @@ load helpers
 setup() {
   make_world
   need mandoc
-  sed -n '/^\.Sh LOOP/,/^\.Sh/p' "$HAMAL_SOURCE/man/hamal.7" | sed -n '/^\.Bd/,/^\.Ed/p' |
+  sed -n '/^\.Sh LOOP/,/^\.Sh/p' "$HAMAL_SOURCE/man/hamal.7" | sed -n '/^\.Bd/,/^\.Ed/p;/^\.Ed/q' |
     sed '1d;$d' > "$W/loop.sh"
   chmod +x "$W/loop.sh"
 }
