@@ -79,7 +79,7 @@ void try_all(const std::string& text, const Keyring& keyring) {
   }
   try_parse([&] {
     const Description description = parse_description(text, "fuzz");
-    require(parse_description(to_text(description), "fuzz").id == description.id);
+    require(parse_description(to_text(description, keyring), "fuzz").id == description.id);
   });
 }
 
