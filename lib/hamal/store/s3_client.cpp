@@ -80,6 +80,19 @@ std::string S3Client::canonical() const {
          (m_options.prefix.empty() ? "" : "/" + m_options.prefix);
 }
 
+// Which host did not answer is the transport's to say, which store and object that was is ours.
+HttpReply S3Client::perform(const HttpRequest& http, const std::string& key) {
+  try {
+    return m_http.perform(http);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::failed) {
+      throw;  // the token's
+    }
+    throw Error(error.kind(), error.object() + ": " + error.problem(), name(key), error.hint(),
+                error.transient() ? Transience::transient : Transience::permanent);
+  }
+}
+
 HttpReply S3Client::send(const S3Request& request, const std::string& payload_hash) {
   RequestToSign sign;
   sign.method = request.method;
@@ -113,7 +126,7 @@ HttpReply S3Client::send(const S3Request& request, const std::string& payload_ha
   http.into = request.into;
   http.limit = request.limit;
   http.when_stopped = request.when_stopped;
-  return m_http.perform(http);
+  return perform(http, request.key);
 }
 
 void S3Client::correct_clock(const HttpReply& reply, Attempt& result) {

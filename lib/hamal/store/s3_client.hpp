@@ -59,6 +59,7 @@ class S3Client {
 
  private:
   struct Attempt;
+  HttpReply perform(const HttpRequest& http, const std::string& key);
   HttpReply send(const S3Request& request, const std::string& payload_hash);
   void attempt(const S3Request& request, const std::string& payload_hash, Attempt& result);
   void correct_clock(const HttpReply& reply, Attempt& result);
