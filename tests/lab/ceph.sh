@@ -3,6 +3,8 @@
 #
 #   ceph.sh start DIR    starts it and prints what it started, one KEY=VALUE per line
 #   ceph.sh stop DIR     stops it
+#   ceph.sh rgw-down DIR kills its radosgw
+#   ceph.sh rgw-up DIR   starts one again, where it was
 #   ceph.sh run DIR      start, then stop as soon as standard input ends: with the death of whoever holds it
 #
 # On loopback, on ports that were free, without systemd, without root. CEPH_STORE is memstore (the default)
@@ -14,7 +16,7 @@ access_key=HAMALLABKEY0123456789
 secret_key=hamal/lab+secret0123456789abcdefghijklmn
 
 usage() {
-  echo "usage: ceph.sh start DIR | stop DIR | run DIR" >&2
+  echo "usage: ceph.sh start DIR | stop DIR | rgw-down DIR | rgw-up DIR | run DIR" >&2
   exit 2
 }
 
@@ -88,6 +90,7 @@ rgw thread pool size = 64
 rgw dns name = localhost
 rgw enable apis = s3, admin
 rgw gc obj min wait = 1
+rgw cache enabled = false
 END
 }
 
@@ -161,18 +164,36 @@ listening() { # PORT
 }
 
 start_radosgw() {
-  local attempt
+  local attempt http_port https_port
+  http_port=$(sed -n 's/.* endpoint=127.0.0.1:\([0-9]*\).*/\1/p' "$dir/ceph.conf")
+  https_port=$(sed -n 's/.* ssl_endpoint=127.0.0.1:\([0-9]*\).*/\1/p' "$dir/ceph.conf")
+  export CEPH_CONF=$dir/ceph.conf
   daemon rgw radosgw -n client.rgw
   for ((attempt = 0; attempt < 1200; attempt++)); do
     if listening "$http_port" && listening "$https_port"; then
-      radosgw-admin -c "$dir/ceph.conf" -n client.rgw user create --uid=hamal --display-name=hamal \
-        --access-key="$access_key" --secret-key="$secret_key" >"$dir/log/rgw.user" 2>&1
       return
     fi
-    kill -0 "$(sed -n 's/ rgw$//p' "$dir/pids")" 2>/dev/null || break
+    kill -0 "$(radosgw_pid)" 2>/dev/null || break
     sleep 0.05
   done
   return 1
+}
+
+radosgw_pid() {
+  sed -n 's/ rgw$//p' "$dir/pids"
+}
+
+kill_radosgw() {
+  local pid
+  pid=$(radosgw_pid)
+  ! ours "$pid" || kill -KILL "$pid"
+  sed -i '/ rgw$/d' "$dir/pids"
+  while [[ -e /proc/$pid ]] && ours "$pid"; do sleep 0.02; done
+}
+
+create_user() {
+  radosgw-admin -c "$dir/ceph.conf" -n client.rgw user create --uid=hamal --display-name=hamal \
+    --access-key="$access_key" --secret-key="$secret_key" >"$dir/log/rgw.user" 2>&1
 }
 
 start() {
@@ -201,6 +222,7 @@ start() {
   if [[ ${CEPH_RGW:-yes} == yes ]]; then
     make_certificates
     start_radosgw
+    create_user
     printf '%s\n' "http_endpoint=http://localhost:$http_port" "https_endpoint=https://localhost:$https_port" \
       "ca_file=$dir/ca.pem" "access_key=$access_key" "secret_key=$secret_key"
   fi
@@ -243,6 +265,8 @@ dir=$(cd "$2" && pwd)
 case $1 in
   start) start ;;
   stop) stop ;;
+  rgw-down) kill_radosgw ;;
+  rgw-up) start_radosgw ;;
   run)
     trap stop EXIT
     start_again
