@@ -116,6 +116,27 @@ print(len(json.load(sys.stdin)["disks"]))')" = 1 ]
   sound
 }
 
+@test "records are compressed at the level that is configured, or not at all" {
+  # Words, in an order that repeats nowhere for long: what a level above 1 saves more of.
+  python3 -c 'import random, sys
+words = ["%x" % random.Random(i).getrandbits(40) for i in range(3000)]
+r = random.Random(1)
+sys.stdout.write(" ".join(r.choice(words) for _ in range(400000))[:4 << 20])' > "$W/x.raw"
+  local level stored=()
+  for level in 0 1 19; do
+    sed "s/^\[sync\]/[repository]\ncompression = $level\n[sync]/" "$HAMAL_CONFIG" > "$W/level.conf"
+    chmod 0600 "$W/level.conf"
+    rm -rf "$W/backups" "$W/lib/repository"
+    hamal-repo init "$R" > /dev/null
+    succeeds hamal-sync --config "$W/level.conf" --source "file:$W/x.raw" --target "$R" --vm web01 --disk vda --json
+    stored+=("$(du -bs "$W/backups/packs" | cut -f1)")
+    hamal-cbt-read "$R" --vm web01 --disk vda --raw | cmp - "$W/x.raw"
+  done
+  [ "${stored[0]}" -ge 4194304 ]
+  [ "${stored[1]}" -lt $((stored[0] * 3 / 4)) ]
+  [ "${stored[2]}" -lt "${stored[1]}" ]
+}
+
 @test "the direct form of a platform's disk commits by itself" {
   start_qsd 2
   guest 0 "write -P 1 0 1M"

@@ -58,9 +58,10 @@ class Stage final : public DiskStage {
         m_journal(journal_path(context.directory, request.index), heading_of(context, request)),
         m_zero_bytes(m_journal.progress().zero_bytes),
         m_finished(believable()),
-        m_writer(make_stage_writer({context.repository.keyring(), context.packs, m_journal,
-                                    context.repository.store().uri() + "#" + request.id,
-                                    request.size, request.mode, m_zero_bytes})) {}
+        m_writer(
+            make_stage_writer({context.repository.keyring(), context.packs, m_journal,
+                               context.repository.store().uri() + "#" + request.id, request.size,
+                               request.mode, context.compression, m_zero_bytes})) {}
 
   BlockWriter& writer() noexcept override { return *m_writer; }
   std::vector<Extent> finished() const override { return m_finished; }

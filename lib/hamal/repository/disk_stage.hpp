@@ -15,6 +15,7 @@ struct StageContext {
   Patience patience;
   SessionId session{};
   std::filesystem::path directory;  ///< of the session on this host
+  unsigned compression = 1;         ///< level of zstd, 0: none
 };
 
 /// `base`: of an incremental. What the context names outlives the stage.

@@ -18,7 +18,8 @@ constexpr unsigned k_max_queues = 64;
 class StageQueue final : public WriteQueue {
  public:
   explicit StageQueue(const StageWriterContext& context)
-      : m_context(context), m_encoder(context.packs.sealer()) {}
+      : m_context(context),
+        m_encoder(context.packs.sealer(), static_cast<int>(context.compression)) {}
 
   void add_poll_fds(std::vector<pollfd>& /*fds*/) const override {}
   void progress() override {}

@@ -19,6 +19,7 @@ struct StageWriterContext {
   std::string uri;
   std::uint64_t size = 0;
   SyncMode mode = SyncMode::full;  ///< in a full what nothing covers is zero: zeros need no entry
+  unsigned compression = 1;        ///< level of zstd, 0: none
   std::atomic<std::uint64_t>& zero_bytes;  ///< counts those
 };
 

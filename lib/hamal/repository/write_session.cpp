@@ -91,7 +91,8 @@ class Session final : public WriteSession {
     const std::lock_guard lock(m_mutex);
     open_packs();
     learn(below);
-    return make_disk_stage({m_context.repository, *m_packs, m_patience, m_record.id, m_directory},
+    return make_disk_stage({m_context.repository, *m_packs, m_patience, m_record.id, m_directory,
+                            m_context.compression},
                            request, below);
   }
 

@@ -30,6 +30,7 @@ struct SessionContext {
   const Clock& clock;
   std::chrono::milliseconds outage_max{0};  ///< how long a store that went away is waited for
   std::uint64_t memory = 96U << 20;         ///< bytes of packs that wait to be put
+  unsigned compression = 1;                 ///< level of zstd, 0: none
 };
 
 /// What is written of one disk: a BlockWriter whose bytes become records. write() and zero() of

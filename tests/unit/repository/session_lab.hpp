@@ -36,7 +36,8 @@ class SessionLab : public testing::Test {
   void reopen() { repository = open_repository(open_store(), config); }
 
   SessionContext context() {
-    return {*repository, directory / "lib", log, cancel, system_clock(), outage_max, 4U << 20};
+    return {*repository,    directory / "lib", log,      cancel,
+            system_clock(), outage_max,        4U << 20, compression};
   }
   std::unique_ptr<WriteSession> begin(const std::string& snapshot) {
     return begin_session(context(), vm, "web01", snapshot);
@@ -126,6 +127,7 @@ class SessionLab : public testing::Test {
   Logger log;
   Config config;
   std::chrono::milliseconds outage_max{0};
+  unsigned compression = 1;
   VmName vm{"lab", "vm-1"};
   std::unique_ptr<Repository> repository;
 };

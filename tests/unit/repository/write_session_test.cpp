@@ -59,6 +59,38 @@ TEST_F(WriteSessionTest, EveryIncrementReadsBackAndSoDoesWhatIsBelow) {
   EXPECT_EQ(versions.back().parent->generation, versions.size() - 1);
 }
 
+TEST_F(WriteSessionTest, TheLevelOfCompressionIsThatOfTheContext) {
+  // Words in an order of their own, of which a higher level finds more.
+  const Bytes words = random_bytes(20000);
+  const Bytes order = random_bytes(k_size / 4, 2);
+  Bytes disk;
+  for (std::size_t i = 0; disk.size() < k_size; i += 2) {
+    const std::size_t word =
+        (std::to_integer<std::size_t>(order[i]) << 8 | std::to_integer<std::size_t>(order[i + 1])) %
+        1000;
+    const auto begin = words.begin() + static_cast<std::ptrdiff_t>(word * 20);
+    disk.insert(disk.end(), begin, begin + 20);
+  }
+  disk.resize(k_size);
+  const auto stored_at = [&](unsigned level) {
+    compression = level;
+    // Each as the first of a machine of its own repository: what is stored once is not again.
+    std::filesystem::remove_all(directory / "store");
+    std::filesystem::remove_all(directory / "lib");
+    init_repository(*open_store(), {});
+    reopen();
+    const DiskVersion version = commit_full("s1", disk).disks[0];
+    EXPECT_EQ(read_back(version), disk) << "level " << level;
+    return version.stored_bytes;
+  };
+  const std::uint64_t none = stored_at(0);
+  const std::uint64_t fast = stored_at(1);
+  const std::uint64_t small = stored_at(19);
+  EXPECT_GT(none, k_size);  // the headers of records
+  EXPECT_LT(fast, none * 3 / 4);
+  EXPECT_LT(small, fast);
+}
+
 TEST_F(WriteSessionTest, NothingChangedNeedsNoLayer) {
   const Manifest first = commit_full("s1", random_bytes(k_size));
   const auto session = begin("s2");
