@@ -26,6 +26,9 @@ constexpr std::uint64_t k_zero_piece_bytes = 1ULL << 30;
 constexpr std::size_t k_max_slots = 64;
 constexpr std::size_t k_min_slots = 4;
 constexpr std::chrono::milliseconds k_tick{100};
+// Until the first answers have shown how late they are.
+constexpr std::chrono::milliseconds k_first_tick{10};
+constexpr unsigned k_first_ticks = 10;
 
 std::uint32_t piece_bytes(const CopyRequest& request) {
   const std::uint32_t wanted =
@@ -187,8 +190,10 @@ class Crew {
 
   // Waits one tick at most.
   bool all_gone() {
+    const auto tick = m_ticks < k_first_ticks ? k_first_tick : k_tick;
+    ++m_ticks;
     std::unique_lock lock(m_mutex);
-    return m_gone.wait_for(lock, k_tick, [this] { return m_working == 0; });
+    return m_gone.wait_for(lock, tick, [this] { return m_working == 0; });
   }
 
   void tell() {
@@ -218,6 +223,7 @@ class Crew {
   CopyTimes m_times;
   TimeShares m_shown;
   std::uint64_t m_told = 0;
+  unsigned m_ticks = 0;
   std::atomic<bool> m_stop{false};
   std::atomic<unsigned> m_wanted{0};
   std::atomic<std::uint64_t> m_under_way{0};

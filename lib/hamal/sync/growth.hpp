@@ -7,7 +7,8 @@
 
 namespace hamal {
 
-/// Hill climbing from a start to a ceiling. Used by one thread.
+/// Hill climbing from a start to a ceiling, after a leap as soon as answers are seen to be late: a
+/// copy of a second cannot wait for measurements. Used by one thread.
 class Growth {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -17,6 +18,15 @@ class Growth {
   /// How many there should be now. `bytes` is all that moved so far; `latency` the quickest answer
   /// ever seen: below some milliseconds, more requests at once only queue up elsewhere.
   unsigned wanted(std::uint64_t bytes, std::chrono::nanoseconds latency, TimePoint now) {
+    if (!m_leapt && latency >= k_latency) {
+      m_leapt = true;
+      m_before = m_wanted;
+      m_wanted = std::min(m_wanted * k_leap, m_most);
+      m_settled = m_wanted >= m_most;
+      m_bytes = bytes;
+      m_since = now;
+      return m_wanted;
+    }
     const auto elapsed = now - m_since;
     if (m_settled || elapsed < std::max<std::chrono::nanoseconds>(k_window, 4 * latency)) {
       return m_wanted;
@@ -41,6 +51,7 @@ class Growth {
  private:
   static constexpr std::chrono::milliseconds k_window{100};
   static constexpr std::chrono::milliseconds k_latency{4};
+  static constexpr unsigned k_leap = 4;
   static constexpr double k_gain = 1.1;
   static constexpr double k_loss = 0.9;
 
@@ -50,6 +61,7 @@ class Growth {
   TimePoint m_since;
   std::uint64_t m_bytes = 0;
   double m_rate = 0;
+  bool m_leapt = false;
   bool m_settled = false;
 };
 
