@@ -41,13 +41,7 @@ class FileReadQueue final : public ReadQueue {
   void add_poll_fds(std::vector<pollfd>&) const override {}
   void progress() override {}
   void read(std::uint64_t offset, std::span<std::byte> into, IoCompletion& done) override {
-    std::exception_ptr error;
-    try {
-      pread_all(m_fd.get(), into, offset, m_uri);
-    } catch (...) {
-      error = std::current_exception();
-    }
-    done.io_done(std::move(error));
+    complete_at_once(done, [&] { pread_all(m_fd.get(), into, offset, m_uri); });
   }
 
  private:

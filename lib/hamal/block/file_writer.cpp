@@ -67,10 +67,10 @@ class FileWriter::Queue final : public WriteQueue {
   void add_poll_fds(std::vector<pollfd>&) const override {}
   void progress() override {}
   void write(std::uint64_t offset, std::span<const std::byte> from, IoCompletion& done) override {
-    complete(done, [&] { m_writer.write(offset, from); });
+    complete_at_once(done, [&] { m_writer.write(offset, from); });
   }
   void zero(std::uint64_t offset, std::uint64_t length, IoCompletion& done) override {
-    complete(done, [&] { m_writer.zero(offset, length); });
+    complete_at_once(done, [&] { m_writer.zero(offset, length); });
   }
   bool copy_from(int fd, std::uint64_t offset, std::uint64_t length, IoCompletion& done) override {
     if (!m_writer.copy_from(fd, offset, length)) {
@@ -81,17 +81,6 @@ class FileWriter::Queue final : public WriteQueue {
   }
 
  private:
-  template <typename Work>
-  static void complete(IoCompletion& done, Work work) {
-    std::exception_ptr error;
-    try {
-      work();
-    } catch (...) {
-      error = std::current_exception();
-    }
-    done.io_done(std::move(error));
-  }
-
   FileWriter& m_writer;
 };
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <exception>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace hamal {
@@ -23,6 +24,18 @@ class IoCompletion {
  protected:
   ~IoCompletion() = default;
 };
+
+/// For queues without an asynchronous form: does the work now and tells how it went.
+template <typename Work>
+void complete_at_once(IoCompletion& done, Work work) {
+  std::exception_ptr error;
+  try {
+    work();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  done.io_done(std::move(error));
+}
 
 class IoQueue {
  public:

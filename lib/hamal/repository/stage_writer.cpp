@@ -25,7 +25,7 @@ class StageQueue final : public WriteQueue {
   void progress() override {}
 
   void write(std::uint64_t offset, std::span<const std::byte> from, IoCompletion& done) override {
-    complete(done, [&] {
+    complete_at_once(done, [&] {
       require_aligned(offset, from.size());
       while (!from.empty()) {
         const std::uint64_t room = k_record_bytes - offset % k_record_bytes;
@@ -38,24 +38,13 @@ class StageQueue final : public WriteQueue {
   }
 
   void zero(std::uint64_t offset, std::uint64_t length, IoCompletion& done) override {
-    complete(done, [&] {
+    complete_at_once(done, [&] {
       require_aligned(offset, length);
       add_zeros(offset, length);
     });
   }
 
  private:
-  template <typename Work>
-  static void complete(IoCompletion& done, Work work) {
-    std::exception_ptr error;
-    try {
-      work();
-    } catch (...) {
-      error = std::current_exception();
-    }
-    done.io_done(error);
-  }
-
   void require_aligned(std::uint64_t offset, std::uint64_t length) const {
     const bool ends =
         (offset + length) % k_record_alignment == 0 || offset + length == m_context.size;

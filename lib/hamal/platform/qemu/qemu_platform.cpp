@@ -113,7 +113,7 @@ std::string QemuPlatform::vm_id(QmpClient& qmp) const {
   }
   // qemu-storage-daemon has none, and a QEMU that was given none says zeros.
   if (const auto reply = qmp.execute_if_known("query-uuid")) {
-    const std::string uuid = json_string(*reply, "UUID", qmp.monitor());
+    std::string uuid = json_string(*reply, "UUID", qmp.monitor());
     if (uuid != k_null_uuid) {
       return uuid;
     }
@@ -293,6 +293,7 @@ std::vector<SnapshotInfo> QemuPlatform::list_snapshots(const std::string& vm) {
     found[to_string(name)] = {to_string(name), id, "", "held", name.mark == m_context.mark};
   }
   std::vector<SnapshotInfo> result;
+  result.reserve(found.size());
   for (auto& [name, info] : found) {
     result.push_back(std::move(info));
   }
