@@ -104,7 +104,9 @@ Digest covered_digest(ByteView bytes, const std::string& object) {
 
 }  // namespace
 
-PackBuilder::PackBuilder(const std::vector<KeyId>& keys) {
+PackBuilder::PackBuilder(const std::vector<KeyId>& keys, Bytes buffer)
+    : m_bytes(std::move(buffer)) {
+  m_bytes.clear();
   if (keys.size() > k_pack_keys) {
     throw std::logic_error("a pack names at most 65536 keys");
   }

@@ -25,7 +25,8 @@ inline constexpr std::size_t k_pack_keys = 65536;  ///< the most that a pack can
 class PackBuilder {
  public:
   /// `keys`: the data keys of its records; empty when nothing is sealed.
-  explicit PackBuilder(const std::vector<KeyId>& keys);
+  /// `buffer`: memory to build in; what it holds is dropped.
+  explicit PackBuilder(const std::vector<KeyId>& keys, Bytes buffer = {});
   /// Of the next record.
   std::uint64_t offset() const noexcept { return m_bytes.size(); }
   /// The buffer to encode the next record into (RecordEncoder::encode appends); then added().

@@ -104,7 +104,12 @@ void PackWriter::require_open(std::unique_lock<std::mutex>& lock) {
   }
   m_open = std::make_unique<Pack>();
   m_open->number = m_next++;
-  m_open->builder = std::make_unique<PackBuilder>(std::move(keys));
+  Bytes buffer;
+  if (!m_spare.empty()) {
+    buffer = std::move(m_spare.back());
+    m_spare.pop_back();
+  }
+  m_open->builder = std::make_unique<PackBuilder>(keys, std::move(buffer));
   m_open->builder->buffer().reserve(m_pack_bytes + 2 * std::size_t{k_record_bytes});
   m_undurable.insert(m_open->number);
 }
@@ -143,8 +148,9 @@ void PackWriter::work() {
     m_queue.pop_front();
     lock.unlock();
     try {
-      put(pack);
+      Bytes spare = put(pack);
       lock.lock();
+      m_spare.push_back(std::move(spare));
       for (const Record& record : pack.records) {
         m_pending.erase(record.id);
       }
@@ -161,15 +167,17 @@ void PackWriter::work() {
   }
 }
 
-void PackWriter::put(Pack& pack) {
+// The memory it was built in.
+Bytes PackWriter::put(Pack& pack) {
   put_key();
-  const Bytes bytes = pack.builder->finish();
+  Bytes bytes = pack.builder->finish();
   pack.builder.reset();
   const std::string key = pack_key({m_session, pack.number});
   patiently(m_context.patience, [&] { m_context.store.put(key, bytes); });
   for (const Record& record : pack.records) {
     m_context.cache.add(record.id, record.plain, record.place);
   }
+  return bytes;
 }
 
 void PackWriter::put_key() {

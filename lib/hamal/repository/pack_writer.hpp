@@ -87,7 +87,7 @@ class PackWriter {
   void close();
   void hire();
   void work();
-  void put(Pack& pack);
+  Bytes put(Pack& pack);
   void put_key();
   void fail(std::exception_ptr error);
   void check() const;
@@ -106,6 +106,7 @@ class PackWriter {
   std::unordered_map<RecordId, RecordPlace, RecordHash> m_pending;
   std::unique_ptr<Pack> m_open;
   std::deque<Pack> m_queue;
+  std::vector<Bytes> m_spare;           // of packs that were put: new memory costs a fault per page
   std::set<std::uint32_t> m_undurable;  // the open one, those queued and those being put
   std::set<std::uint32_t> m_durable;
   std::uint32_t m_next;
