@@ -31,6 +31,10 @@ struct NamedSource {
   }
 };
 
+std::size_t position_of(const SnapshotDocument& document, const std::string& disk) {
+  return static_cast<std::size_t>(&document.disk(disk) - document.disks.data());
+}
+
 NamedSource name_source(const SyncRequest& request, Platform& platform,
                         const SnapshotDocument& document) {
   NamedSource source{platform, document, document};
@@ -108,7 +112,7 @@ SyncResult sync_document(const SyncRequest& request, Session& session, Platform&
   session.progress().phase(document.vm_name, "planning", 0);
   auto changes = read_changes(platform, document, find_disks(source.named, request.disks), choose);
   for (auto& disk : changes) {
-    disk.header.id = source.named.disks.at(disk.header.index).id;
+    disk.header.id = source.named.disks.at(position_of(document, disk.header.id)).id;
   }
   const StreamHeader header = stream_header(source.named, changes);
   const auto targets = choose_targets(request, header);

@@ -18,7 +18,7 @@ constexpr std::string_view k_format = "hamal-snapshot";
 constexpr std::uint64_t k_version = 1;
 constexpr std::size_t k_max_document = 16U << 20;
 
-SnapshotDisk parse_disk(const Fields& fields) {
+SnapshotDisk parse_disk(const Fields& fields, std::size_t position) {
   SnapshotDisk disk;
   disk.id = fields.id("id");
   disk.label = fields.optional_text("label");
@@ -27,6 +27,9 @@ SnapshotDisk parse_disk(const Fields& fields) {
   disk.source = fields.text("source");
   disk.tracked = fields.optional_flag("tracked");
   disk.untracked_reason = fields.optional_text("untracked_reason");
+  if (fields.has("index") && fields.number("index") != position) {
+    disk.index = fields.number("index");
+  }
   return disk;
 }
 
@@ -58,11 +61,13 @@ const SnapshotDisk& SnapshotDocument::disk(std::string_view id_or_index) const {
       return candidate;
     }
   }
-  std::size_t index = 0;
+  std::uint64_t index = 0;
   const char* end = id_or_index.data() + id_or_index.size();
   const auto [rest, error] = std::from_chars(id_or_index.data(), end, index);
-  if (error == std::errc() && rest == end && index < disks.size()) {
-    return disks[index];
+  for (std::size_t i = 0; error == std::errc() && rest == end && i < disks.size(); ++i) {
+    if (index_of(i) == index) {
+      return disks[i];
+    }
   }
   std::string known;
   for (const SnapshotDisk& candidate : disks) {
@@ -92,6 +97,9 @@ std::string to_json(const SnapshotDocument& document) {
                      {"source", disk.source},
                      {"tracked", disk.tracked},
                      {"untracked_reason", disk.untracked_reason}});
+    if (disk.index && *disk.index != disks.size() - 1) {
+      disks.back()["index"] = *disk.index;
+    }
   }
   json["disks"] = std::move(disks);
   json["platform_data"] = nlohmann::ordered_json(parse_strict(document.platform_data, place));
@@ -132,11 +140,16 @@ SnapshotDocument parse_snapshot_document(std::string_view json, const std::strin
                   fmt::format("has {} disks, more than {}", disks.size(), k_max_stream_disks));
   }
   std::set<std::string> ids;
+  std::set<std::uint64_t> indexes;
   for (const nlohmann::json& disk : disks) {
+    const std::size_t position = document.disks.size();
     document.disks.push_back(
-        parse_disk(Fields(disk, place, fmt::format("disks[{}].", document.disks.size()))));
+        parse_disk(Fields(disk, place, fmt::format("disks[{}].", position)), position));
     if (!ids.insert(document.disks.back().id).second) {
       place.refuse(fmt::format("the disk {} is given twice", in_quotes(document.disks.back().id)));
+    }
+    if (!indexes.insert(document.index_of(position)).second) {
+      place.refuse(fmt::format("the index {} is given twice", document.index_of(position)));
     }
   }
   if (fields.has("platform_data")) {

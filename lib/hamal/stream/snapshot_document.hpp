@@ -1,7 +1,9 @@
 // The snapshot document: what `hamal-snapshot create` prints and every other tool takes
 // (hamal-stream(5), SNAPSHOT DOCUMENT).
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +19,8 @@ struct SnapshotDisk {
   std::string source;            ///< endpoint URI from which the frozen disk is read
   bool tracked = false;          ///< whether a later snapshot can tell what changed since this one
   std::string untracked_reason;  ///< why not, when not tracked
+  /// Its place among the disks of the vm; nullopt: its place in the document.
+  std::optional<std::uint64_t> index{};
 
   friend bool operator==(const SnapshotDisk&, const SnapshotDisk&) = default;
 };
@@ -33,6 +37,10 @@ struct SnapshotDocument {
   /// A JSON object only the platform itself understands (what finish must undo); never secrets.
   std::string platform_data = "{}";
 
+  /// The place in the vm of the disk at that position of `disks`.
+  std::uint64_t index_of(std::size_t position) const {
+    return disks.at(position).index.value_or(position);
+  }
   /// The disk of that id, or by its index ("0"); throws Error(usage) naming the ones there are.
   const SnapshotDisk& disk(std::string_view id_or_index) const;
   friend bool operator==(const SnapshotDocument&, const SnapshotDocument&) = default;

@@ -152,7 +152,7 @@ std::vector<DiskChanges> read_changes(Platform& platform, const SnapshotDocument
   // All decisions first: a wrong option must not cost the platform anything.
   std::vector<Base> bases;
   for (const std::size_t place : places) {
-    bases.push_back(choose(document, document.disks.at(place), place));
+    bases.push_back(choose(document, document.disks.at(place), document.index_of(place)));
   }
   std::vector<DiskChanges> result;
   for (std::size_t i = 0; i < places.size(); ++i) {
@@ -161,7 +161,7 @@ std::vector<DiskChanges> read_changes(Platform& platform, const SnapshotDocument
     Changes changes = platform.changed_extents(document, disk, base.change_id);
     DiskChanges one;
     one.header.id = disk.id;
-    one.header.index = places[i];
+    one.header.index = document.index_of(places[i]);
     one.header.label = disk.label;
     one.header.size = disk.size;
     one.header.mode = changes.mode;

@@ -47,6 +47,24 @@ TEST(SnapshotDocument, TakesWhiteSpaceOtherFieldsAndDefaults) {
   EXPECT_FALSE(parsed.disks[0].tracked);
 }
 
+TEST(SnapshotDocument, KeepsTheIndexOfADiskWhoseNeighboursAreLeftOut) {
+  SnapshotDocument partial = document();
+  partial.disks.erase(partial.disks.begin());
+  partial.disks[0].id = "vdb";
+  EXPECT_EQ(partial.index_of(0), 0U);
+  partial.disks[0].index = 1;
+  const SnapshotDocument back = parse_snapshot_document(to_json(partial), "test");
+  EXPECT_EQ(back, partial);
+  EXPECT_EQ(back.index_of(0), 1U);
+  EXPECT_EQ(back.disk("1").id, "vdb");
+  EXPECT_EQ(refusal_of([&] { back.disk("0"); }).status, 2);
+}
+
+TEST(SnapshotDocument, AnIndexIsGivenOnce) {
+  EXPECT_THAT(parse(with("\"size\":1073741824", "\"index\":1,\"size\":1073741824")).message,
+              HasSubstr("the index 1 is given twice"));
+}
+
 TEST(SnapshotDocument, FindsADiskByIdThenByIndex) {
   const SnapshotDocument all = document();
   EXPECT_EQ(all.disk("vda").id, "vda");

@@ -71,6 +71,8 @@ class RepositoryPlatform final : public Platform {
       frozen.change_id = change_id_of(version.generation, disk);
       frozen.source = to_uri({m_uri, document.vm_id, disk.id, version.generation});
       frozen.tracked = true;
+      // As in its own vm, also where the disks before it are not in this version.
+      frozen.index = disk.index;
       document.disks.push_back(std::move(frozen));
     }
     if (!options.disks.empty()) {
