@@ -1,9 +1,9 @@
 #include "hamal/repository/stage_writer.hpp"
 
 #include <algorithm>
-#include <stdexcept>
 #include <utility>
 
+#include "hamal/util/error.hpp"
 #include "hamal/util/zero_scan.hpp"
 
 namespace hamal::repository {
@@ -49,7 +49,13 @@ class StageQueue final : public WriteQueue {
     const bool ends =
         (offset + length) % k_record_alignment == 0 || offset + length == m_context.size;
     if (offset % k_record_alignment != 0 || !ends || offset + length > m_context.size) {
-      throw std::logic_error("a stage takes whole blocks of 4096 bytes");
+      // A plan of ours is aligned; a data stream is cut as whoever made it likes.
+      throw Error(ErrorKind::failed,
+                  std::to_string(length) + " bytes at offset " + std::to_string(offset) +
+                      " are not whole blocks of 4096 bytes, which a repository takes alone",
+                  m_context.uri,
+                  "send the extents (hamal-cbt-read without --data) where the source can be read "
+                  "from here, or make a data stream of whole blocks");
     }
   }
 

@@ -87,6 +87,14 @@ class Session final : public WriteSession {
                         (below ? below->change_id : std::string("no change id")),
                     m_context.repository.store().uri() + " " + request.id, "run again");
       }
+      // What lies below would reach over the end of a disk that was cut.
+      if (below->size != request.size) {
+        throw Error(ErrorKind::base_mismatch,
+                    "the disk has " + std::to_string(request.size) +
+                        " bytes and the newest version of it " + std::to_string(below->size),
+                    m_context.repository.store().uri() + " " + request.id,
+                    "run a full copy: hamal-cbt-read --full");
+      }
     }
     const std::lock_guard lock(m_mutex);
     open_packs();

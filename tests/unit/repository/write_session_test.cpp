@@ -27,6 +27,34 @@ TEST_F(WriteSessionTest, AFullReadsBackAsItWas) {
   EXPECT_EQ(seen[0].session, manifest.session);
 }
 
+TEST_F(WriteSessionTest, AnIncrementOfADiskOfAnotherSizeIsRefused) {
+  const Manifest first = commit_full("s1", random_bytes(k_size));
+  const auto session = begin("s2");
+  for (const std::uint64_t size : {k_size - k_block, k_size + k_block}) {
+    try {
+      session->stage(request("c-s2", size, first.disks[0].change_id));
+      FAIL() << size;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::base_mismatch);
+    }
+  }
+  // A full has nothing below it.
+  const Bytes smaller = random_bytes(k_size / 2);
+  EXPECT_EQ(read_back(commit_full("s3", smaller).disks[0]), smaller);
+}
+
+TEST_F(WriteSessionTest, WhatIsNoWholeBlockIsRefusedByName) {
+  const auto session = begin("s1");
+  const auto stage = session->stage(request("c1", k_size));
+  try {
+    write(*stage, 512, random_bytes(512));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("512 bytes at offset 512"), std::string::npos);
+  }
+  EXPECT_THROW(zero(*stage, k_block, 100), Error);
+}
+
 TEST_F(WriteSessionTest, EveryIncrementReadsBackAndSoDoesWhatIsBelow) {
   Bytes disk = random_bytes(k_size);
   std::vector<Manifest> versions{commit_full("s1", disk)};
