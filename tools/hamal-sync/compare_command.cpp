@@ -6,6 +6,7 @@
 #include "common/output.hpp"
 #include "hamal-sync/commands.hpp"
 #include "hamal/sync/compare.hpp"
+#include "hamal/util/error.hpp"
 #include "hamal/util/units.hpp"
 
 namespace hamal {
@@ -52,8 +53,41 @@ std::string compare_text(const CompareResult& result) {
 
 }  // namespace
 
+namespace {
+
+/// A disk to read, and the platform that lets it be read.
+struct ComparedDisk {
+  std::unique_ptr<Platform> platform;
+  std::unique_ptr<BlockReader> reader;
+};
+
+ComparedDisk open_version_disk(const SyncRequest& request, const std::string& repository,
+                               Session& session) {
+  if (request.vm.empty() || request.disks.size() != 1) {
+    throw Error(ErrorKind::usage, "which disk of which vm is compared?", repository,
+                "name one: --vm VM --disk DISK");
+  }
+  ComparedDisk disk;
+  disk.platform = session.open_platform(repository, Marking::unneeded);
+  SnapshotOptions options;
+  options.at = request.at;
+  const SnapshotDocument document = disk.platform->create_snapshot(request.vm, options);
+  disk.reader = disk.platform->open_reader(document.disk(request.disks[0]));
+  return disk;
+}
+
+ComparedDisk open_source(const SyncRequest& request, Session& session) {
+  if (const std::string repository = restored_repository(request); !repository.empty()) {
+    return open_version_disk(request, repository, session);
+  }
+  return {nullptr, open_block_reader(parse_endpoint(request.source), &session.cancel())};
+}
+
+}  // namespace
+
 int compare_endpoints(const SyncRequest& request, Session& session) {
-  const auto source = open_block_reader(parse_endpoint(request.source), &session.cancel());
+  const ComparedDisk opened = open_source(request, session);
+  const auto& source = opened.reader;
   const auto target = open_block_reader(parse_endpoint(request.target), &session.cancel());
   const auto result =
       compare_disks({*source, *target,

@@ -234,8 +234,7 @@ Endpoint parse_endpoint(std::string_view uri) {
 }
 
 Error repository_refused(const Endpoint& endpoint) {
-  return {ErrorKind::usage, "a repository cannot be read or written as a disk by this version",
-          endpoint.uri, k_grammar};
+  return {ErrorKind::usage, "a repository is no disk", endpoint.uri, k_grammar};
 }
 
 std::string file_uri(std::string_view path) {
