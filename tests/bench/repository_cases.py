@@ -1,8 +1,7 @@
-"""A repository in a directory: full backups and restores beside restic and borg, what changes cost,
-disks of one template, long chains of versions and a very large disk.
+"""A repository: fulls and restores beside their peers, what changes cost, disks of one template, long
+chains of versions and a very large disk.
 
-restic and borg end with their data durable, as hamal does. A case whose peers are not installed says
-so and measures hamal alone.
+A case whose peers are not installed says so.
 """
 import json
 import os
@@ -13,6 +12,8 @@ import statistics
 import subprocess
 import time
 
+import repository_full
+import repository_s3
 from copy_cases import write_config
 from incremental_cases import sync_vm
 from make_disk import make_disk
@@ -24,8 +25,6 @@ MIB = 1 << 20
 BLOCK = 4096
 MEMORY_LIMIT_MIB = 512
 
-PEER_RATIO = 5
-BOUND_RATIO = 1.25
 CHANGES_STORED = 1.3
 CHANGES_OBJECTS = 99  # "in the tens"
 TEMPLATE_STORED = 1.10
@@ -63,158 +62,6 @@ def restore(directory, uri, target, vm="bench", *version):
     synced = measure(["hamal-sync", str(extents), "--target", f"file:{target}", "--json",
                       "--incremental=never", *config(directory)])
     return listed, synced
-
-
-def sha256_rate():
-    """Bytes per second of one core."""
-    output = subprocess.run(["openssl", "speed", "-seconds", "1", "-bytes", "65536", "-evp",
-                             "sha256"], check=True, capture_output=True, text=True).stdout
-    return float(output.split()[-1].rstrip("k")) * 1000
-
-
-# Full backup and restore ---------------------------------------------------------------------------
-
-class Hamal:
-    name = "hamal"
-
-    def __init__(self, disk, directory):
-        self.disk, self.directory = disk, directory
-
-    def prepare(self):
-        self.uri = init(self.directory)
-
-    def backup(self):
-        return measure(["hamal-sync", "--source", f"file:{self.disk}", "--vm", "bench", "--disk",
-                        "vda", "--target", self.uri, "--json", *config(self.directory)]).seconds
-
-    def restore(self, target):
-        return sum(done.seconds for done in restore(self.directory, self.uri, target))
-
-
-class Restic:
-    name = "restic"
-
-    def __init__(self, disk, directory):
-        self.disk, self.repository = disk, directory / "restic"
-        self.out = directory / "restic-out"
-        os.environ.update(RESTIC_PASSWORD="bench", RESTIC_CACHE_DIR=str(directory / "restic-cache"))
-
-    def prepare(self):
-        shutil.rmtree(self.repository, ignore_errors=True)
-        measure(["restic", "-q", "init", "-r", str(self.repository)])
-
-    def backup(self):
-        return measure(["restic", "-q", "-r", str(self.repository), "backup",
-                        str(self.disk)]).seconds
-
-    def restore(self, target):
-        shutil.rmtree(self.out, ignore_errors=True)
-        seconds = measure(["restic", "-q", "-r", str(self.repository), "restore", "latest",
-                           "--target", str(self.out)]).seconds
-        (self.out / self.disk.relative_to("/")).rename(target)
-        return seconds
-
-
-class Borg:
-    name = "borg"
-
-    def __init__(self, disk, directory):
-        self.disk, self.repository = disk, directory / "borg"
-        self.out = directory / "borg-out"
-        os.environ.update(BORG_BASE_DIR=str(directory / "borg-base"),
-                          BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK="yes")
-
-    def prepare(self):
-        shutil.rmtree(self.repository, ignore_errors=True)
-        measure(["borg", "init", "-e", "none", str(self.repository)])
-
-    def backup(self):
-        return measure(["borg", "create", f"{self.repository}::bench", str(self.disk)]).seconds
-
-    def restore(self, target):
-        shutil.rmtree(self.out, ignore_errors=True)
-        self.out.mkdir()
-        seconds = measure(["sh", "-c", 'cd "$1" && borg extract --sparse "$2"', "borg", str(self.out),
-                           f"{self.repository}::bench"]).seconds
-        (self.out / self.disk.relative_to("/")).rename(target)
-        return seconds
-
-
-class Copy:
-    """What the machine does at best with the same bytes: read them, write them, make them durable."""
-    name = "nbdcopy --flush"
-
-    def __init__(self, disk, directory):
-        self.disk, self.copy = disk, directory / "copy.raw"
-
-    def prepare(self):
-        self.copy.unlink(missing_ok=True)
-
-    def backup(self):
-        return measure(["nbdcopy", "--flush", str(self.disk), str(self.copy)]).seconds
-
-    def restore(self, target):
-        target.unlink(missing_ok=True)
-        return measure(["nbdcopy", "--flush", str(self.copy), str(target)]).seconds
-
-
-def full(directory, rounds):
-    disk = directory / "source.raw"
-    _, data = make_disk(disk, 4 << 30)
-    rivals = [kind(disk, directory) for kind in (Hamal, Restic, Borg, Copy)
-              if kind in (Hamal, Copy) or shutil.which(kind.name)]
-    absent = [kind.name for kind in (Restic, Borg) if not shutil.which(kind.name)]
-    if absent:
-        note(f"  repository-full: not installed, left out: {', '.join(absent)}")
-    target = directory / "restored.raw"
-    seconds = {rival.name: {"backup": [], "restore": []} for rival in rivals}
-    for number in range(rounds + 1):  # the first checks the bytes, warms the caches, does not count
-        for rival in rivals[number % len(rivals):] + rivals[:number % len(rivals)]:
-            rival.prepare()
-            os.sync()
-            backup = rival.backup()
-            target.unlink(missing_ok=True)
-            os.sync()
-            back = rival.restore(target)
-            if number == 0:
-                subprocess.run(["cmp", disk, target], check=True)
-            else:
-                seconds[rival.name]["backup"].append(backup)
-                seconds[rival.name]["restore"].append(back)
-        note(f"  repository-full: round {number} of {rounds}")
-    rows = {name: {what: statistics.median(values) for what, values in of.items()}
-            for name, of in seconds.items()}
-    return {"data_bytes": data, "rows": rows,
-            "hash_seconds": data / sha256_rate() / os.cpu_count()}
-
-
-def full_bound(result):
-    """The slowest of reading, hashing and writing, each with all processors to itself."""
-    return max(result["rows"][Copy.name]["backup"], result["hash_seconds"])
-
-
-def show_full(result):
-    hamal = result["rows"]["hamal"]
-    print(f"  {'':18}{'backup s':>10}{'ratio':>7}{'restore s':>11}{'ratio':>7}")
-    for name, row in result["rows"].items():
-        print(f"  {name:18}{row['backup']:10.2f}{row['backup'] / hamal['backup']:7.2f}"
-              f"{row['restore']:11.2f}{row['restore'] / hamal['restore']:7.2f}")
-    print(f"  {result['data_bytes'] / 1e6:.0f} MB; SHA-256 on all processors takes "
-          f"{result['hash_seconds']:.2f} s; hamal takes {hamal['backup'] / full_bound(result):.2f} "
-          "times the slowest of reading, hashing and writing")
-
-
-def missed_full(result):
-    hamal = result["rows"]["hamal"]
-    for peer in (Restic.name, Borg.name):
-        if peer in result["rows"]:
-            for what in ("backup", "restore"):
-                ratio = result["rows"][peer][what] / hamal[what]
-                if ratio < PEER_RATIO and (what, peer) != ("restore", Borg.name):
-                    yield f"{what}: {ratio:.2f} times as quick as {peer}, of {PEER_RATIO}"
-    if hamal["backup"] > BOUND_RATIO * full_bound(result):
-        yield (f"backup: {hamal['backup'] / full_bound(result):.2f} times the machine's bound, of "
-               f"at most {BOUND_RATIO}")
 
 
 # Changes of a running disk -------------------------------------------------------------------------
@@ -428,7 +275,8 @@ def missed_large(result):
 
 # name: (measure, show, what is missed)
 CASES = {
-    "repository-full": (full, show_full, missed_full),
+    "repository-full": (repository_full.measure_full, repository_full.show, repository_full.missed),
+    "repository-s3": (repository_s3.beside_rclone, repository_s3.show, lambda _: ()),
     "repository-changes": (changes, show_changes, missed_changes),
     "repository-templates": (templates, show_templates, missed_templates),
     "repository-chain": (chain, show_chain, missed_chain),
