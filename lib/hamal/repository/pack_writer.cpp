@@ -50,7 +50,7 @@ PackWriter::Placed PackWriter::place(const RecordId& id, ByteView plain, RecordE
                                      Bytes& scratch) {
   {
     std::unique_lock lock(m_mutex);
-    m_changed.wait(lock, [&] { return m_error || !m_claimed.contains(id); });
+    m_unclaimed.wait(lock, [&] { return m_error || !m_claimed.contains(id); });
     check();
     if (const auto known = m_pending.find(id); known != m_pending.end()) {
       return {known->second, true};
@@ -76,7 +76,7 @@ PackWriter::Placed PackWriter::place(const RecordId& id, ByteView plain, RecordE
       close();
     }
     m_claimed.erase(id);
-    m_changed.notify_all();
+    m_unclaimed.notify_all();
     return {place, false};
   } catch (...) {
     settle(id, {});
@@ -87,7 +87,7 @@ PackWriter::Placed PackWriter::place(const RecordId& id, ByteView plain, RecordE
 PackWriter::Placed PackWriter::settle(const RecordId& id, Placed placed) {
   const std::lock_guard lock(m_mutex);
   m_claimed.erase(id);
-  m_changed.notify_all();
+  m_unclaimed.notify_all();
   return placed;
 }
 
@@ -112,6 +112,7 @@ void PackWriter::require_open(std::unique_lock<std::mutex>& lock) {
   m_open->builder = std::make_unique<PackBuilder>(keys, std::move(buffer));
   m_open->builder->buffer().reserve(m_pack_bytes + 2 * std::size_t{k_record_bytes});
   m_undurable.insert(m_open->number);
+  m_changed.notify_all();  // others may wait for it
 }
 
 // With the lock.
@@ -195,6 +196,7 @@ void PackWriter::fail(std::exception_ptr error) {
     m_error = std::move(error);
   }
   m_changed.notify_all();
+  m_unclaimed.notify_all();
 }
 
 std::uint32_t PackWriter::mark() {

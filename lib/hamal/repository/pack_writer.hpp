@@ -101,7 +101,8 @@ class PackWriter {
   std::once_flag m_key_put;
 
   std::mutex m_mutex;
-  std::condition_variable m_changed;
+  std::condition_variable m_changed;    // packs: opened, queued, durable, failed
+  std::condition_variable m_unclaimed;  // with every record, so it must not wake those of m_changed
   std::unordered_set<RecordId, RecordHash> m_claimed;
   std::unordered_map<RecordId, RecordPlace, RecordHash> m_pending;
   std::unique_ptr<Pack> m_open;
