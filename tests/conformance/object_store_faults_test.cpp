@@ -225,6 +225,20 @@ TEST_F(ObjectStoreFaults, AnUploadOutlivesItsParts) {
   }
 }
 
+TEST_F(ObjectStoreFaults, APartThatHangsHoldsUpNoOther) {
+  const std::string large(11U << 20U, 'u');
+  const auto store = open("part_size = 5M");
+  fault(R"("do": "stall", "seconds": 2, "contains": "partNumber=1")");
+  const auto upload = store->upload("u");
+  upload->append(bytes(large));
+  upload->finish();
+  const std::string requests = service.stats();
+  const std::size_t again = requests.rfind("partNumber=1");
+  EXPECT_LT(requests.find("partNumber=1"), again);
+  EXPECT_LT(requests.find("partNumber=2"), again);
+  EXPECT_EQ(store->get("u", large.size()), large);
+}
+
 TEST_F(ObjectStoreFaults, AnUploadIsTakenBackEvenWhenStopped) {
   const std::string large(11U << 20U, 'u');
   const auto store = open("part_size = 5M");

@@ -1,6 +1,10 @@
 #include "hamal/store/s3_upload.hpp"
 
 #include <algorithm>
+#include <deque>
+#include <future>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "hamal/net/digest.hpp"
@@ -12,10 +16,18 @@ namespace {
 /// So many parts later they are twice as large; 10,000 is the most that S3 allows.
 constexpr std::size_t k_parts_of_one_size = 2000;
 constexpr std::size_t k_most_parts = 10'000;
+/// Each is in memory, besides the one that is being filled.
+constexpr std::size_t k_parts_under_way = 3;
 
 struct Part {
   std::string etag;
-  Md5 digest;
+  Md5 digest{};
+};
+
+/// Its destructor waits for the part.
+struct Sending {
+  std::size_t place;  ///< in the list of parts
+  std::future<Part> done;
 };
 
 class S3Upload final : public ObjectUpload {
@@ -24,6 +36,7 @@ class S3Upload final : public ObjectUpload {
       : m_client(client), m_key(std::move(key)), m_part_size(client.options().part_size) {}
 
   ~S3Upload() override {
+    m_sending.clear();  // waits for them: a part that came later would stay behind
     if (!m_id.empty()) {
       take_back();
     }
@@ -49,6 +62,9 @@ class S3Upload final : public ObjectUpload {
       return;
     }
     send_part();
+    while (!m_sending.empty()) {
+      settle_oldest();
+    }
     complete();
     m_id.clear();
   }
@@ -66,22 +82,42 @@ class S3Upload final : public ObjectUpload {
       throw Error(ErrorKind::failed, "too large for this service", m_client.name(m_key),
                   "raise part_size");
     }
+    if (m_sending.size() == k_parts_under_way) {
+      settle_oldest();
+    }
+    m_parts.emplace_back();
+    const std::size_t number = m_parts.size();
+    const auto bytes = std::make_shared<std::vector<std::byte>>(std::exchange(m_buffer, {}));
+    const auto put = [this, number, bytes] { return put_part(number, *bytes); };
+    try {
+      m_sending.push_back({number - 1, std::async(std::launch::async, put)});
+    } catch (const std::system_error&) {  // no more threads: in this one
+      m_parts.back() = put();
+    }
+    if (m_parts.size() % k_parts_of_one_size == 0) {
+      m_part_size *= 2;
+    }
+  }
+
+  void settle_oldest() {
+    Sending oldest = std::move(m_sending.front());
+    m_sending.pop_front();
+    m_parts[oldest.place] = oldest.done.get();
+  }
+
+  Part put_part(std::size_t number, std::span<const std::byte> bytes) {
     S3Request request;
     request.method = "PUT";
     request.key = m_key;
-    request.query = {{"partNumber", std::to_string(m_parts.size() + 1)}, {"uploadId", m_id}};
-    request.body = m_buffer;
+    request.query = {{"partNumber", std::to_string(number)}, {"uploadId", m_id}};
+    request.body = bytes;
     const HttpReply reply = m_client.call(request);
     const std::string_view etag = reply.header("etag");
     if (etag.empty()) {
       throw Error(ErrorKind::failed, "a part was taken without an ETag", m_client.name(m_key),
                   "check that endpoint is that of an S3 service");
     }
-    m_parts.push_back({std::string(etag), md5(m_buffer)});
-    m_buffer.clear();
-    if (m_parts.size() % k_parts_of_one_size == 0) {
-      m_part_size *= 2;
-    }
+    return {std::string(etag), md5(bytes)};
   }
 
   void complete() {
@@ -146,7 +182,8 @@ class S3Upload final : public ObjectUpload {
   std::size_t m_part_size;
   std::vector<std::byte> m_buffer;
   std::string m_id;
-  std::vector<Part> m_parts;
+  std::vector<Part> m_parts;  ///< of those under way empty
+  std::deque<Sending> m_sending;
 };
 
 }  // namespace

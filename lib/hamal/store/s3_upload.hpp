@@ -8,9 +8,9 @@
 
 namespace hamal {
 
-/// What fits into one part becomes a single PUT. Parts are sent one after the other, by whoever
-/// appends; they grow with their number, so that any object that a service takes has at most
-/// 10,000.
+/// What fits into one part becomes a single PUT. A few parts are under way at once, beside the one
+/// that is being filled: so many are in memory. They grow with their number, so that any object
+/// that a service takes has at most 10,000.
 std::unique_ptr<ObjectUpload> start_s3_upload(S3Client& client, const std::string& key_in_bucket);
 
 /// One PUT; true for an answer of 2xx, false for 412 (with If-None-Match).
