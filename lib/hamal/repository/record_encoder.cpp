@@ -5,6 +5,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "hamal/repository/looks_random.hpp"
 #include "hamal/repository/record.hpp"
 
 namespace hamal::repository {
@@ -24,7 +25,7 @@ struct RecordEncoder::State {
 
   /// What is stored: the compressed bytes where they save a sixteenth, else the plain ones.
   ByteView body(ByteView plain) {
-    if (context == nullptr) {
+    if (context == nullptr || looks_random(plain)) {
       return plain;
     }
     const std::size_t room = plain.size() - std::max<std::size_t>(plain.size() / 16, 1);
