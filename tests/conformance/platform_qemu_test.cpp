@@ -625,6 +625,20 @@ class PlatformQemuMachine : public PlatformQemu {
   std::unique_ptr<QemuMachine> m_machine;
 };
 
+TEST_F(PlatformQemuMachine, SaysWhatTheMachineIsMadeOf) {
+  boot(1);
+  const auto p = platform();
+  const SnapshotDocument document = p->create_snapshot("lab", {});
+  const auto hardware = qemu::Json::parse(document.hardware);
+  EXPECT_EQ(hardware.at("arch"), "x86_64");
+  EXPECT_EQ(hardware.at("cpus"), 1);
+  EXPECT_EQ(hardware.at("memory_bytes"), 64 << 20);
+  EXPECT_THAT(hardware.at("machine").get<std::string>(), HasSubstr("-machine"));
+  EXPECT_EQ(hardware.at("network"),
+            qemu::Json::parse(R"([{"device":"virtio-net-pci","mac":"52:54:00:aa:bb:cc"}])"));
+  p->delete_snapshot("lab", document.snapshot_id);
+}
+
 TEST_F(PlatformQemuMachine, ProtectsTheDevicesOfAGuest) {
   boot(2);
   const auto p = platform();

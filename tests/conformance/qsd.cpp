@@ -127,7 +127,9 @@ QemuMachine::QemuMachine(std::filesystem::path directory, std::size_t disks,
                                 "-chardev",
                                 "socket,id=qmp,server=on,wait=off,path=" + qmp_socket(),
                                 "-mon",
-                                "chardev=qmp,mode=control"};
+                                "chardev=qmp,mode=control",
+                                "-device",
+                                "virtio-net-pci,romfile=,mac=52:54:00:aa:bb:cc"};
   for (std::size_t number = 0; number < disks; ++number) {
     const std::string n = std::to_string(number);
     const std::string image = (m_directory / ("vd" + n + ".qcow2")).string();

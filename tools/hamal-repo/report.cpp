@@ -86,13 +86,20 @@ std::string report_versions(const std::vector<Manifest>& versions, ReportFormat 
 }
 
 std::string report_version(const Manifest& version, ReportFormat format) {
+  const json document = json::parse(version.document);
   if (format == ReportFormat::json) {
-    return to_json(version).dump() + "\n";
+    json text = to_json(version);
+    text["document"] = document;
+    return text.dump() + "\n";
   }
   std::string text = fmt::format(
       "platform   {}\nvm         {} ({})\nversion    {}\nsnapshot   {} of {}\ncommitted  {}\n",
       version.vm.platform, version.vm_name, version.vm.vm_id, version.generation,
       version.snapshot_id, version.created, version.committed);
+  if (const auto hardware = document.find("hardware");
+      hardware != document.end() && !hardware->empty()) {
+    text += "hardware   " + hardware->dump() + "\n";
+  }
   std::vector<std::vector<std::string>> rows{
       {"DISK", "LABEL", "SIZE", "DATA", "ZEROS", "STORED", "SHARED", "LAYERS", "MODE", "REASON"}};
   for (const DiskVersion& disk : version.disks) {

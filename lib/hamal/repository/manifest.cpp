@@ -140,7 +140,6 @@ Manifest parse_manifest(const Fields& fields, const Place& place) {
     manifest.parent = Parent{parent.number("generation"), digest_of(parent, "sha256")};
   }
   manifest.document = object_text(fields, "document");
-  manifest.hardware = fields.has("hardware") ? object_text(fields, "hardware") : std::string();
   const json& disks = fields.require_array("disks");
   std::set<std::string> seen;
   for (std::size_t i = 0; i < disks.size(); ++i) {
@@ -181,9 +180,6 @@ std::string to_text(const Manifest& manifest, const std::string& key, const Keyr
   if (manifest.parent) {
     text["parent"] = {{"generation", manifest.parent->generation},
                       {"sha256", to_hex(manifest.parent->digest)}};
-  }
-  if (!manifest.hardware.empty()) {
-    text["hardware"] = json::parse(manifest.hardware);
   }
   for (const DiskVersion& disk : manifest.disks) {
     text["disks"].push_back(to_json(disk));

@@ -51,7 +51,6 @@ struct Manifest {
   std::string committed;  ///< RFC 3339, by the writer's clock
   std::optional<Parent> parent;
   std::string document;  ///< the snapshot document, JSON
-  std::string hardware;  ///< what the platform says of the machine, JSON; may be empty
   std::vector<DiskVersion> disks;
   friend bool operator==(const Manifest&, const Manifest&) = default;
 };

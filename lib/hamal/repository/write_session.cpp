@@ -104,8 +104,8 @@ class Session final : public WriteSession {
                            request, below);
   }
 
-  Manifest commit(const SnapshotDocument& document, const std::string& hardware) override {
-    Manifest manifest = describe_version(document, hardware);
+  Manifest commit(const SnapshotDocument& document) override {
+    Manifest manifest = describe_version(document);
     if (manifest.disks.empty()) {
       throw Error(ErrorKind::failed, "nothing is staged for this snapshot", m_slot,
                   "run hamal-sync first; what it says of each disk tells why");
@@ -235,7 +235,7 @@ class Session final : public WriteSession {
     return std::nullopt;
   }
 
-  Manifest describe_version(const SnapshotDocument& document, const std::string& hardware) {
+  Manifest describe_version(const SnapshotDocument& document) {
     Manifest manifest;
     manifest.repository = m_context.repository.id();
     manifest.vm = m_record.vm;
@@ -247,7 +247,6 @@ class Session final : public WriteSession {
     manifest.committed = rfc3339(m_context.clock.wall());
     manifest.parent = patiently(m_patience, [&] { return find_parent(); });
     manifest.document = to_json(document);
-    manifest.hardware = hardware;
     patiently(m_patience, [&] { manifest.disks = read_all_staged(); });
     return manifest;
   }

@@ -80,7 +80,7 @@ class WriteSession {
   virtual std::unique_ptr<DiskStage> stage(const StageRequest& request) = 0;
   /// Publishes what is staged. Throws Error(busy) when the slot was taken: the run is void.
   /// May be repeated; a slot that holds this session's version is success.
-  virtual Manifest commit(const SnapshotDocument& document, const std::string& hardware) = 0;
+  virtual Manifest commit(const SnapshotDocument& document) = 0;
 };
 
 /// Goes on with the session of that snapshot that is on record here, or begins one: registers it,

@@ -103,6 +103,7 @@ std::string to_json(const SnapshotDocument& document) {
   }
   json["disks"] = std::move(disks);
   json["platform_data"] = nlohmann::ordered_json(parse_strict(document.platform_data, place));
+  json["hardware"] = nlohmann::ordered_json(parse_strict(document.hardware, place));
   std::string text = dump(json) + "\n";
   const SnapshotDocument back = parse_snapshot_document(text, place.object);
   const auto same = [](const SnapshotDisk& a, const SnapshotDisk& b) {
@@ -154,6 +155,9 @@ SnapshotDocument parse_snapshot_document(std::string_view json, const std::strin
   }
   if (fields.has("platform_data")) {
     document.platform_data = fields.require_object("platform_data").dump();
+  }
+  if (fields.has("hardware")) {
+    document.hardware = fields.require_object("hardware").dump();
   }
   return document;
 }

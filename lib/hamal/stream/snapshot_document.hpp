@@ -36,6 +36,8 @@ struct SnapshotDocument {
   std::vector<SnapshotDisk> disks;
   /// A JSON object only the platform itself understands (what finish must undo); never secrets.
   std::string platform_data = "{}";
+  /// A JSON object: what the platform says of the machine itself, for whoever must build it again.
+  std::string hardware = "{}";
 
   /// The place in the vm of the disk at that position of `disks`.
   std::uint64_t index_of(std::size_t position) const {

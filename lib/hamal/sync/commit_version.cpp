@@ -43,7 +43,7 @@ std::optional<repository::Manifest> find_version(repository::Repository& reposit
 
 repository::Manifest commit_version(const RepositoryPlace& place, repository::WriteSession& session,
                                     const SnapshotDocument& document, State& state) {
-  repository::Manifest manifest = session.commit(document, {});
+  repository::Manifest manifest = session.commit(document);
   cache(place, manifest, state);
   return manifest;
 }

@@ -99,7 +99,7 @@ class SessionLab : public testing::Test {
     const auto stage = session->stage(request("c-" + snapshot, disk.size()));
     write(*stage, 0, disk);
     stage->finish();
-    return session->commit(document(snapshot), {});
+    return session->commit(document(snapshot));
   }
 
   /// What the version says the disk holds, record by record from the packs.

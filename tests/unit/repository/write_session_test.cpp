@@ -74,7 +74,7 @@ TEST_F(WriteSessionTest, EveryIncrementReadsBackAndSoDoesWhatIsBelow) {
       std::fill_n(disk.begin() + static_cast<std::ptrdiff_t>(hole), k_block, std::byte{0});
     }
     stage->finish();
-    versions.push_back(session->commit(document(name), {}));
+    versions.push_back(session->commit(document(name)));
     contents.push_back(disk);
   }
   for (std::size_t i = 0; i < versions.size(); ++i) {
@@ -143,7 +143,7 @@ TEST_F(WriteSessionTest, OneContentIsStoredOnce) {
   EXPECT_EQ(other.stored_bytes, 0U);
   EXPECT_EQ(other.shared_bytes, k_size);
   EXPECT_EQ(read_back(other), disk);
-  session->commit(document("s1"), {});
+  session->commit(document("s1"));
 
   vm.vm_id = "another";
   std::filesystem::remove_all(directory / "lib");  // the cache is lost: learned from the layers
@@ -175,7 +175,7 @@ TEST_F(WriteSessionTest, WhatIsStoredIsNotUploadedAgain) {
   write(*stage, 2U << 20, ByteView(disk).subspan(2U << 20));
   stage->finish();
   EXPECT_EQ(spy.count("packs") - put, 1U);  // of the last MiB
-  const Manifest manifest = session->commit(document("s1"), {});
+  const Manifest manifest = session->commit(document("s1"));
   EXPECT_EQ(read_back(manifest.disks[0]), disk);
 }
 
@@ -201,7 +201,7 @@ TEST_F(WriteSessionTest, APackThatVanishedIsStoredAgain) {
   EXPECT_GT(finished, 0U);
   EXPECT_LT(finished, k_size);
   write(*stage, 0, disk);
-  const Manifest manifest = (stage->finish(), session->commit(document("s1"), {}));
+  const Manifest manifest = (stage->finish(), session->commit(document("s1")));
   EXPECT_EQ(read_back(manifest.disks[0]), disk);
 }
 
@@ -223,7 +223,7 @@ TEST_F(WriteSessionTest, AnotherSnapshotIsAnotherSessionThatSharesWhatIsThere) {
   write(*stage, 0, disk);
   stage->finish();
   EXPECT_EQ(spy.count("packs"), put);
-  EXPECT_EQ(read_back(session->commit(document("s2"), {}).disks[0]), disk);
+  EXPECT_EQ(read_back(session->commit(document("s2")).disks[0]), disk);
 }
 
 TEST_F(WriteSessionTest, ATakenSlotVoidsTheRun) {
@@ -236,7 +236,7 @@ TEST_F(WriteSessionTest, ATakenSlotVoidsTheRun) {
                                    repository->keyring());
   repository->store().put(slot, std::as_bytes(std::span(text)));
   try {
-    session->commit(document("s1"), {});
+    session->commit(document("s1"));
     FAIL() << "the slot was taken";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::busy);
@@ -252,15 +252,15 @@ TEST_F(WriteSessionTest, ACommitMayBeRepeated) {
   const auto stage = session->stage(request("c1", k_size));
   write(*stage, 0, random_bytes(k_size));
   stage->finish();
-  const Manifest once = session->commit(document("s1"), {});
-  EXPECT_EQ(session->commit(document("s1"), {}).session, once.session);
+  const Manifest once = session->commit(document("s1"));
+  EXPECT_EQ(session->commit(document("s1")).session, once.session);
   EXPECT_EQ(repository->slots(vm).size(), 1U);
   EXPECT_TRUE(open_sessions(directory / "lib").empty());
 }
 
 TEST_F(WriteSessionTest, NothingStagedIsNoVersion) {
   const auto session = begin("s1");
-  EXPECT_THROW(session->commit(document("s1"), {}), Error);
+  EXPECT_THROW(session->commit(document("s1")), Error);
   EXPECT_TRUE(repository->slots(vm).empty());
 }
 

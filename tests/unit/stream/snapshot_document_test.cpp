@@ -15,6 +15,7 @@ SnapshotDocument document() {
       true,          {},       "{\"export\":\"x\",\"nested\":{\"a\":[1,2.5]}}"};
   document.disks.push_back({"vda", "/images/a", 1 << 30, "id-7", "lab:web01/vda@snap-7", true, ""});
   document.disks.push_back({"1", "", 0, "", "file:/b", false, "raw images track nothing"});
+  document.hardware = R"({"cpus":2})";
   return document;
 }
 
@@ -43,6 +44,7 @@ TEST(SnapshotDocument, TakesWhiteSpaceOtherFieldsAndDefaults) {
                                               "test");
   EXPECT_EQ(parsed.disks[0].size, 512U);
   EXPECT_EQ(parsed.platform_data, "{}");
+  EXPECT_EQ(parsed.hardware, "{}");
   EXPECT_FALSE(parsed.quiesced);
   EXPECT_FALSE(parsed.disks[0].tracked);
 }
@@ -137,6 +139,9 @@ TEST(SnapshotDocument, IsAnErrorCutAnywhere) {
 TEST(SnapshotDocument, IsNotWrittenWhenNobodyCouldReadIt) {
   SnapshotDocument bad = document();
   bad.platform_data = "[1]";
+  EXPECT_THROW(to_json(bad), Error);
+  bad = document();
+  bad.hardware = "7";
   EXPECT_THROW(to_json(bad), Error);
   bad = document();
   bad.disks[0].source = "file:/\xff";

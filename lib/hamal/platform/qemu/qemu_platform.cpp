@@ -10,6 +10,7 @@
 #include "hamal/extent/sources.hpp"
 #include "hamal/platform/qemu/freeze.hpp"
 #include "hamal/platform/qemu/frozen_reader.hpp"
+#include "hamal/platform/qemu/hardware.hpp"
 #include "hamal/platform/qemu/machine_view.hpp"
 #include "hamal/platform/qemu/nbd_export.hpp"
 #include "hamal/platform/qemu/nodes.hpp"
@@ -260,6 +261,7 @@ SnapshotDocument QemuPlatform::create_snapshot(const std::string& vm,
     QmpClient qmp = connect();
     const std::string created = freeze(qmp, request, handovers);
     SnapshotDocument document = describe_snapshot(request, vm_id(qmp), created, handovers);
+    document.hardware = hardware_of(qmp);
     for (const SnapshotDisk& disk : document.disks) {
       // Also proves that nbd_socket is this QEMU's server.
       open_reader(disk);
