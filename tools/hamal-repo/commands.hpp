@@ -20,6 +20,7 @@ int run_stats(const RepoRequest& request, Session& session);
 int run_verify(const RepoRequest& request, Session& session);
 int run_prune(const RepoRequest& request, Session& session);
 int run_compact(const RepoRequest& request, Session& session);
+int run_key(const RepoRequest& request, Session& session);
 
 /// Opens the repository that an operand names.
 std::unique_ptr<repository::Repository> open_repository(const std::string& operand,

@@ -80,6 +80,72 @@ void add_prune(CLI::App& app, RepoRequest& request) {
                "Lock what is needed for at least so long from now");
 }
 
+CLI::App* add_key_command(CLI::App& key, RepoRequest& request, KeyAction action, const char* name,
+                          const char* purpose) {
+  CLI::App* added = key.add_subcommand(name, purpose);
+  added->footer("The options of every tool are in `hamal-repo --help`.");
+  added->parse_complete_callback([&request, action] {
+    request.command = RepoCommand::key;
+    request.key.action = action;
+  });
+  if (action != KeyAction::generate) {
+    added->add_option("REPOSITORY", request.repository, "dir:PATH or s3://NAME/PREFIX")->required();
+    added
+        ->add_option_function<std::string>(
+            "--private-key",
+            [&request](const std::string& text) {
+              const SecretReference reference = parse_secret(text);
+              if (reference.kind == SecretReference::Kind::plain) {
+                throw CLI::ValidationError(
+                    "--private-key", "takes file:PATH, env:NAME or credential:NAME, never a key");
+              }
+              request.key.private_key = reference;
+            },
+            "Where a recipient's private key is: file:PATH, env:NAME or credential:NAME (default: "
+            "private_key of the configuration)")
+        ->type_name("REFERENCE");
+  }
+  return added;
+}
+
+void add_key(CLI::App& app, RepoRequest& request) {
+  CLI::App* key = app.add_subcommand("key", "Who can read an encrypted repository");
+  key->require_subcommand(1);
+  key->footer("The options of every tool are in `hamal-repo --help`.");
+  const auto add = [&](KeyAction action, const char* name, const char* purpose) {
+    return add_key_command(*key, request, action, name, purpose);
+  };
+  const auto add_yes = [&](CLI::App* command) {
+    command->add_flag("--yes", request.yes, "Do it (default: say what would be done)");
+  };
+  CLI::App* generate = add(KeyAction::generate, "generate",
+                           "Make a key pair: FILE for who restores, FILE.pub to make him a "
+                           "recipient");
+  generate->add_option("FILE", request.key.file, "Where the private key goes")->required();
+  generate->add_flag("--index-key", request.key.index_key,
+                     "Make an index key instead, which every proxy needs");
+  add(KeyAction::show, "show", "The recipients, and whether every data key is wrapped to them");
+  add(KeyAction::change, "add", "Make public keys recipients")
+      ->add_option("FILE", request.key.public_keys, "Public keys")
+      ->required();
+  CLI::App* remove = add(KeyAction::change, "remove", "Take recipients away");
+  remove->add_option("RECIPIENT", request.key.recipients, "Their names, or at least 8 first digits")
+      ->required();
+  add_yes(remove);
+  CLI::App* rotate = add(KeyAction::change, "rotate", "Put a public key in a recipient's place");
+  const auto add_one = [&](const char* name, std::vector<std::string>& list, const char* purpose) {
+    rotate
+        ->add_option_function<std::string>(
+            name, [&list](const std::string& text) { list = {text}; }, purpose)
+        ->required();
+  };
+  add_one("RECIPIENT", request.key.recipients, "Whose place; at least 8 first digits");
+  add_one("FILE", request.key.public_keys, "The new public key");
+  add_yes(rotate);
+  add(KeyAction::change, "rewrap",
+      "Wrap anew what runs wrapped to the recipients of before, once they have ended");
+}
+
 }  // namespace
 
 RepoRequest parse_repo_options(int argc, const char* const* argv) {
@@ -87,7 +153,12 @@ RepoRequest parse_repo_options(int argc, const char* const* argv) {
   CLI::App app("Make, look into and keep a repository of versions");
   add_common_options(app, "hamal-repo", request.common);
   app.require_subcommand(1);
-  add_command(app, request, RepoCommand::init, "init", "Make an empty repository there");
+  CLI::App* init =
+      add_command(app, request, RepoCommand::init, "init", "Make an empty repository there");
+  init->add_option("--recipient", request.key.public_keys,
+                   "Encrypt it, for who has the private key of this public one")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   CLI::App* list = add_command(app, request, RepoCommand::list, "list", "The versions of each vm");
   list->add_option("VM", request.vm, "Only of this vm, by id or name");
   CLI::App* show = add_command(app, request, RepoCommand::show, "show",
@@ -113,6 +184,7 @@ RepoRequest parse_repo_options(int argc, const char* const* argv) {
       ->type_name("PERCENT")
       ->check(CLI::Range(1, 100));
   compact->add_flag("--dry-run", request.dry_run, "Say what would be moved, and move nothing");
+  add_key(app, request);
   parse_command_line(app, request.common, argc, argv);
   return request;
 }

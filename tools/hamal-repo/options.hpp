@@ -11,7 +11,18 @@
 
 namespace hamal {
 
-enum class RepoCommand { init, list, show, commit, stats, verify, prune, compact };
+enum class RepoCommand { init, list, show, commit, stats, verify, prune, compact, key };
+
+enum class KeyAction { generate, show, change };
+
+struct KeyRequest {
+  KeyAction action = KeyAction::show;
+  std::string file;                      ///< generate: of the private key
+  bool index_key = false;                ///< generate: one of these, not a pair
+  std::vector<std::string> public_keys;  ///< files; init, add, rotate
+  std::vector<std::string> recipients;   ///< remove, rotate: the beginnings of their names
+  SecretReference private_key;           ///< none: that of the configuration
+};
 
 struct RepoRequest {
   CommonOptions common;
@@ -24,7 +35,8 @@ struct RepoRequest {
   bool mark = false;  ///< verify: tell the writers what is damaged
   repository::PruneOptions prune;
   std::vector<std::string> drop;  ///< prune: VM@VERSION
-  bool yes = false;               ///< prune: not only say what would go
+  bool yes = false;               ///< prune, key remove and rotate: not only say what would go
+  KeyRequest key;                 ///< of init the public keys
   repository::CompactionOptions compaction;
   bool dry_run = false;  ///< compact
 };

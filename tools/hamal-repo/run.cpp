@@ -1,18 +1,6 @@
-#include "common/output.hpp"
 #include "hamal-repo/commands.hpp"
-#include "hamal/block/endpoint.hpp"
-#include "hamal/store/open_store.hpp"
 
 namespace hamal {
-
-int run_init(const RepoRequest& request, Session& session) {
-  const auto store =
-      open_object_store(parse_endpoint(request.repository), session.config(), session.cancel());
-  repository::init_repository(*store, {});
-  session.log().info("made a repository in {}", store->uri());
-  write_stdout("made a repository in " + store->uri() + "\n", session.cancel());
-  return 0;
-}
 
 int run_repo(const RepoRequest& request, Session& session) {
   switch (request.command) {
@@ -32,6 +20,8 @@ int run_repo(const RepoRequest& request, Session& session) {
       return run_prune(request, session);
     case RepoCommand::compact:
       return run_compact(request, session);
+    case RepoCommand::key:
+      return run_key(request, session);
   }
   return 1;
 }

@@ -16,6 +16,7 @@ using nlohmann::json;
 
 constexpr std::string_view k_format = "hamal-repository";
 constexpr std::uint64_t k_version = 1;
+constexpr std::uint64_t k_max_description = 1U << 20;
 
 std::string digits(const Fields& fields, const char* field) {
   std::string text = fields.text(field);
@@ -57,6 +58,15 @@ std::string to_text(const Description& description, const Keyring& keyring) {
     }
   }
   return authentic_text(text.dump(), k_description_key, keyring);
+}
+
+std::string read_description(ObjectStore& store) {
+  try {
+    return store.get(k_description_key, k_max_description);
+  } catch (const ObjectMissing&) {
+    throw Error(ErrorKind::usage, "holds no repository", store.uri(),
+                "make one: hamal-repo init " + store.uri());
+  }
 }
 
 Description parse_description(std::string_view text, const std::string& object) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "hamal/repository/keyring.hpp"
+#include "hamal/store/object_store.hpp"
 
 namespace hamal::repository {
 
@@ -26,6 +27,8 @@ struct Description {
 
 /// With its authentication, so that nobody without the index key can add a recipient.
 std::string to_text(const Description& description, const Keyring& keyring);
+/// Of a repository. Throws Error(usage) when there is none, naming `hamal-repo init`.
+std::string read_description(ObjectStore& store);
 /// Throws a permanent Error naming `object`. Not authenticated yet: a keyring is made from it
 /// first.
 Description parse_description(std::string_view text, const std::string& object);

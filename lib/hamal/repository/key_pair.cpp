@@ -49,6 +49,12 @@ Bio memory(const std::string& text) {
   return bio;
 }
 
+std::string text_of(const Bio& bio) {
+  char* data = nullptr;
+  const auto size = BIO_get_mem_data(bio.get(), &data);
+  return {data, static_cast<std::size_t>(size)};
+}
+
 void require_x25519(const Pair& pair, const std::string& what, const char* kind, const char* cure) {
   if (!pair || EVP_PKEY_get_base_id(pair.get()) != EVP_PKEY_X25519) {
     throw Error(ErrorKind::usage, std::string("this is no ") + kind + " X25519 key in PEM", what,
@@ -131,9 +137,7 @@ PublicKey PublicKey::parse(const std::string& pem, const std::string& what) {
   state.fingerprint = fingerprint_of(state.pair.get());
   const Bio text(BIO_new(BIO_s_mem()));
   require(text && PEM_write_bio_PUBKEY(text.get(), state.pair.get()) == 1);
-  char* data = nullptr;
-  const auto size = BIO_get_mem_data(text.get(), &data);
-  state.pem.assign(data, static_cast<std::size_t>(size));
+  state.pem = text_of(text);
   return key;
 }
 
@@ -167,6 +171,17 @@ PrivateKey PrivateKey::parse(const std::string& pem, const std::string& what) {
   state.point = public_point(state.pair.get());
   state.fingerprint = fingerprint_of(state.pair.get());
   return key;
+}
+
+KeyPairText generate_key_pair() {
+  const Pair pair(EVP_PKEY_Q_keygen(nullptr, nullptr, "X25519"));
+  const Bio secret(BIO_new(BIO_s_secmem()));
+  const Bio open(BIO_new(BIO_s_mem()));
+  require(pair && secret && open &&
+          PEM_write_bio_PrivateKey(secret.get(), pair.get(), nullptr, nullptr, 0, nullptr,
+                                   nullptr) == 1 &&
+          PEM_write_bio_PUBKEY(open.get(), pair.get()) == 1);
+  return {text_of(secret), text_of(open)};
 }
 
 SecretKey PrivateKey::unwrap(std::string_view wrapped, std::string_view purpose,

@@ -52,4 +52,11 @@ class PrivateKey {
   std::unique_ptr<State> m_state;
 };
 
+/// A new pair, in PEM. The private half is to be wiped.
+struct KeyPairText {
+  std::string private_key;
+  std::string public_key;
+};
+KeyPairText generate_key_pair();
+
 }  // namespace hamal::repository

@@ -166,7 +166,7 @@ SecretKey unwrap_data_key(const DataKey& key, const PrivateKey& private_key) {
   throw Error(ErrorKind::failed,
               "the key is not wrapped to recipient " + private_key.fingerprint().substr(0, 16),
               data_key_key(key.id),
-              "hamal-repo key add, run where an older recipient's private key is, wraps it");
+              "hamal-repo key rewrap, run where an older recipient's private key is, wraps it");
 }
 
 std::unique_ptr<Keyring> make_keyring(const Description& description,

@@ -1,17 +1,21 @@
 #include "hamal/repository/recipients.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 
 #include "hamal/repository/hash.hpp"
 #include "hamal/repository/keyring_sealed.hpp"
 #include "hamal/util/error.hpp"
+#include "hamal/util/parallel.hpp"
 
 namespace hamal::repository {
 namespace {
 
-constexpr std::uint64_t k_max_description = 1U << 20;
 constexpr std::uint64_t k_max_key_object = 1U << 20;
+// Requests for small objects wait for the store, not for a processor.
+constexpr unsigned k_threads = 8;
+constexpr std::size_t k_shortest_name = 8;
 
 Recipient make_recipient(const std::string& pem, const SecretKey& index_key,
                          const std::string& repository_id) {
@@ -31,7 +35,53 @@ bool is_for(const DataKey& key, const std::vector<Recipient>& recipients) {
   return have == want;
 }
 
+std::vector<KeyId> list_data_keys(ObjectStore& store) {
+  std::vector<KeyId> keys;
+  store.list("keys/", [&](const ObjectInfo& key) {
+    if (const auto id = parse_session_id(std::string_view(key.key).substr(5))) {
+      keys.push_back(*id);
+    }
+  });
+  return keys;
+}
+
+DataKey get_data_key(ObjectStore& store, const KeyId& id, const Keyring& keyring) {
+  return parse_data_key(store.get(data_key_key(id), k_max_key_object), id, keyring);
+}
+
+/// How many are not wrapped to exactly those.
+std::uint64_t count_outdated(ObjectStore& store, const std::vector<KeyId>& keys,
+                             const std::vector<Recipient>& recipients, const Keyring& keyring) {
+  std::atomic<std::uint64_t> count = 0;
+  for_each_parallel(keys.size(), k_threads, [&](std::size_t i) {
+    count += is_for(get_data_key(store, keys[i], keyring), recipients) ? 0U : 1U;
+  });
+  return count;
+}
+
 }  // namespace
+
+RecipientList list_recipients(ObjectStore& store, const RepositorySection& config) {
+  const std::string text = read_description(store);
+  const std::string object = store.uri() + "/" + k_description_key;
+  RecipientList list;
+  list.description = parse_description(text, object);
+  std::unique_ptr<Keyring> keyring;
+  try {
+    keyring = make_keyring(list.description, config);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::usage || !list.description.encrypted) {
+      throw;
+    }
+    list.unchecked = error.what();
+    return list;
+  }
+  check_description(text, *keyring, object);
+  const std::vector<KeyId> keys = list_data_keys(store);
+  list.data_keys = keys.size();
+  list.outdated = count_outdated(store, keys, list.description.recipients, *keyring);
+  return list;
+}
 
 Description describe_encrypted(const std::string& id, const std::vector<std::string>& public_keys,
                                const RepositorySection& config) {
@@ -39,6 +89,10 @@ Description describe_encrypted(const std::string& id, const std::vector<std::str
     throw Error(ErrorKind::usage, "an encrypted repository needs a recipient");
   }
   constexpr const char* k_what = "[repository] index_key";
+  if (config.index_key.kind == SecretReference::Kind::none) {
+    throw Error(ErrorKind::usage, "an encrypted repository needs an index key", k_what,
+                "hamal-repo key generate --index-key FILE makes one: set it to file:FILE");
+  }
   const SecretKey index_key = parse_index_key(resolve_secret(config.index_key, k_what), k_what);
   Description description;
   description.id = id;
@@ -60,7 +114,7 @@ Description describe_encrypted(const std::string& id, const std::vector<std::str
 struct RecipientChange::State {
   State(ObjectStore& its_store, const RepositorySection& config)
       : store(its_store), object(store.uri() + "/" + k_description_key) {
-    const std::string text = store.get(k_description_key, k_max_description);
+    const std::string text = read_description(store);
     description = parse_description(text, object);
     if (!description.encrypted) {
       throw Error(ErrorKind::usage, "is not encrypted, and has no recipients", store.uri(),
@@ -82,23 +136,16 @@ struct RecipientChange::State {
     if (changed) {
       store.put(k_description_key, bytes_of(to_text(now, *keyring)));
     }
-    std::vector<KeyId> keys;
-    store.list("keys/", [&](const ObjectInfo& key) {
-      if (const auto id = parse_session_id(std::string_view(key.key).substr(5))) {
-        keys.push_back(*id);
-      }
-    });
-    std::uint64_t count = 0;
-    for (const KeyId& id : keys) {
-      count += rewrap(id, now.recipients) ? 1U : 0U;
-    }
+    const std::vector<KeyId> keys = list_data_keys(store);
+    std::atomic<std::uint64_t> count = 0;
+    for_each_parallel(keys.size(), k_threads,
+                      [&](std::size_t i) { count += rewrap(keys[i], now.recipients) ? 1U : 0U; });
     return count;
   }
 
   /// False when the key is wrapped to exactly those.
   bool rewrap(const KeyId& id, const std::vector<Recipient>& recipients) {
-    const std::string key = data_key_key(id);
-    DataKey data = parse_data_key(store.get(key, k_max_key_object), id, *keyring);
+    DataKey data = get_data_key(store, id, *keyring);
     if (is_for(data, recipients)) {
       return false;
     }
@@ -109,7 +156,7 @@ struct RecipientChange::State {
           {recipient.fingerprint,
            PublicKey::parse(recipient.public_key, object).wrap(plain, data_key_purpose(id))});
     }
-    store.put(key, bytes_of(to_text(data, *keyring)));
+    store.put(data_key_key(id), bytes_of(to_text(data, *keyring)));
     return true;
   }
 
@@ -141,6 +188,31 @@ std::string RecipientChange::add(const std::string& public_key) {
     m_state->changed = true;
   }
   return fingerprint;
+}
+
+std::string RecipientChange::find(const std::string& name) const {
+  if (name.size() < k_shortest_name) {
+    throw Error(ErrorKind::usage, "is too short to name a recipient", name,
+                "give its first 8 digits, or more");
+  }
+  const auto& all = m_state->description.recipients;
+  const auto is_meant = [&](const Recipient& recipient) {
+    return recipient.fingerprint.starts_with(name);
+  };
+  const auto found = std::find_if(all.begin(), all.end(), is_meant);
+  if (found == all.end()) {
+    throw Error(ErrorKind::usage, "is no recipient of this repository", name,
+                "hamal-repo key show names the recipients");
+  }
+  if (std::count_if(all.begin(), all.end(), is_meant) > 1) {
+    throw Error(ErrorKind::usage, "means several recipients", name, "give more of its digits");
+  }
+  return found->fingerprint;
+}
+
+std::uint64_t RecipientChange::outdated() const {
+  return count_outdated(m_state->store, list_data_keys(m_state->store),
+                        m_state->description.recipients, *m_state->keyring);
 }
 
 void RecipientChange::remove(const std::string& fingerprint) {

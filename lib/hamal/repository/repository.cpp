@@ -14,7 +14,6 @@
 namespace hamal::repository {
 namespace {
 
-constexpr std::uint64_t k_max_description = 1U << 20;
 constexpr std::uint64_t k_max_manifest = 64U << 20;
 constexpr std::uint64_t k_max_round = 256U << 20;
 // Requests for small objects wait for the store, not for a processor.
@@ -175,27 +174,22 @@ class OpenedRepository : public Repository {
 
 }  // namespace
 
-void init_repository(ObjectStore& store, const InitOptions& options) {
+Description init_repository(ObjectStore& store, const InitOptions& options) {
   const std::string id = to_hex(random_session_id());
-  const Description description = options.recipients.empty()
-                                      ? Description{id, false, {}, {}}
-                                      : describe_encrypted(id, options.recipients, options.keys);
+  Description description = options.recipients.empty()
+                                ? Description{id, false, {}, {}}
+                                : describe_encrypted(id, options.recipients, options.keys);
   const std::string text = to_text(description, *make_keyring(description, options.keys));
   if (!store.put_if_absent(k_description_key, bytes_of(text))) {
     throw Error(ErrorKind::usage, "holds a repository already", store.uri(),
                 "hamal-repo list shows what is in it");
   }
+  return description;
 }
 
 std::unique_ptr<Repository> open_repository(std::unique_ptr<ObjectStore> store,
                                             const Config& config) {
-  std::string text;
-  try {
-    text = store->get(k_description_key, k_max_description);
-  } catch (const ObjectMissing&) {
-    throw Error(ErrorKind::usage, "holds no repository", store->uri(),
-                "make one: hamal-repo init " + store->uri());
-  }
+  const std::string text = read_description(*store);
   const std::string object = store->uri() + "/" + k_description_key;
   Description description = parse_description(text, object);
   auto keyring = make_keyring(description, config.repository);

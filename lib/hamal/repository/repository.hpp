@@ -7,6 +7,7 @@
 
 #include "hamal/config/config.hpp"
 #include "hamal/repository/condemned.hpp"
+#include "hamal/repository/description.hpp"
 #include "hamal/repository/keyring.hpp"
 #include "hamal/repository/layer_stack.hpp"
 #include "hamal/repository/manifest.hpp"
@@ -55,8 +56,8 @@ struct InitOptions {
   RepositorySection keys;               ///< of the configuration
 };
 
-/// Makes repository.json; Error(usage) when there is one.
-void init_repository(ObjectStore& store, const InitOptions& options);
+/// Makes repository.json and returns what is in it; Error(usage) when there is one.
+Description init_repository(ObjectStore& store, const InitOptions& options);
 
 /// Opens one. Secrets (index key, private key) come from the [repository] section of the
 /// configuration, by reference. Throws Error(usage) when there is none, naming `hamal-repo init`.

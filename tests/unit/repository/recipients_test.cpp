@@ -8,6 +8,8 @@
 #include <filesystem>
 
 #include "hamal/repository/hash.hpp"
+#include "hamal/repository/key_pair.hpp"
+#include "hamal/repository/new_keys.hpp"
 #include "hamal/store/directory_store.hpp"
 #include "hamal/util/file.hpp"
 #include "repository/bytes.hpp"
@@ -193,6 +195,73 @@ TEST_F(Recipients, CanBeReplaced) {
   EXPECT_THROW(more.remove(alice), Error);
   more.remove(bob);
   EXPECT_THROW(more.remove(more.description().recipients[0].fingerprint), Error);
+}
+
+TEST_F(Recipients, AreNamedByTheBeginningOfTheirFingerprint) {
+  init();
+  const RecipientChange change(*m_store, reader_keys());
+  const std::string alice = change.description().recipients[0].fingerprint;
+  EXPECT_EQ(change.find(alice), alice);
+  EXPECT_EQ(change.find(alice.substr(0, 8)), alice);
+  EXPECT_THROW(change.find(alice.substr(0, 7)), Error);
+  EXPECT_THROW(change.find(alice + "0"), Error);
+  EXPECT_THROW(change.find("01234567"), Error);
+}
+
+TEST_F(Recipients, AreListedWithTheKeysThatAreNotWrappedToThem) {
+  init();
+  const auto proxy = open_with(proxy_keys());
+  write(*proxy);
+  RecipientChange change(*m_store, reader_keys());
+  EXPECT_EQ(change.outdated(), 0U);
+  change.add(k_carol.public_key);
+  EXPECT_EQ(change.outdated(), 1U);
+  change.apply();
+  EXPECT_EQ(change.outdated(), 0U);
+  write(*proxy);  // which knows nothing of carol
+  const RecipientList list = list_recipients(*m_store, proxy_keys());
+  EXPECT_EQ(list.description.recipients.size(), 3U);
+  EXPECT_EQ(list.data_keys, 2U);
+  EXPECT_EQ(list.outdated, 1U);
+  EXPECT_EQ(list.unchecked, "");
+}
+
+TEST_F(Recipients, AreListedForWhoHasNoKeyButUnchecked) {
+  init();
+  write(*open_with(proxy_keys()));
+  const RecipientList list = list_recipients(*m_store, {});
+  EXPECT_EQ(list.description.recipients.size(), 2U);
+  EXPECT_THAT(list.unchecked, HasSubstr("its index key is not here"));
+  EXPECT_EQ(list.data_keys, 0U);
+  EXPECT_THAT(list_recipients(*m_store, reader_keys(k_carol)).unchecked,
+              HasSubstr("of no recipient"));
+  // Who has one is not told what is forged.
+  Description forged = list.description;
+  forged.recipients.pop_back();
+  m_store->put(k_description_key, bytes_of(to_text(forged, *make_plain_keyring())));
+  EXPECT_THROW(list_recipients(*m_store, proxy_keys()), Error);
+}
+
+TEST_F(Recipients, MakeTheirKeysOnce) {
+  const fs::path secret = m_directory / "new";
+  const fs::path published = m_directory / "new.pub";
+  const std::string name = write_key_pair(secret, published);
+  EXPECT_EQ(PrivateKey::parse(read_file(secret), "t").fingerprint(), name);
+  EXPECT_EQ(PublicKey::parse(read_file(published), "t").fingerprint(), name);
+  EXPECT_EQ(fs::status(secret).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  const std::string before = read_file(secret);
+  EXPECT_THROW(write_key_pair(secret, m_directory / "other.pub"), Error);
+  EXPECT_THROW(write_key_pair(m_directory / "other", published), Error);
+  EXPECT_FALSE(fs::exists(m_directory / "other"));
+  EXPECT_EQ(read_file(secret), before);
+  EXPECT_NE(write_key_pair(m_directory / "second", m_directory / "second.pub"), name);
+
+  const fs::path index = m_directory / "index";
+  write_index_key(index);
+  RepositorySection section;
+  section.index_key = {SecretReference::Kind::file, index};
+  EXPECT_NO_THROW(describe_encrypted(k_encrypted_id, {read_file(published)}, section));
+  EXPECT_THROW(write_index_key(index), Error);
 }
 
 TEST_F(Recipients, OfAChangeThatWasStoppedCanFinishIt) {
