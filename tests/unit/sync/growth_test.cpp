@@ -32,7 +32,8 @@ TEST(Growth, WithoutLatencyTheStartStays) {
 }
 
 TEST(Growth, StopsWhereMoreBringsNothing) {
-  EXPECT_EQ(climb(2, 64, 20ms, 50, 200), 16U);
+  EXPECT_EQ(climb(2, 16, 20ms, 50, 200), 8U);
+  EXPECT_EQ(climb(2, 64, 50ms, 50, 200), 16U);
 }
 
 TEST(Growth, NeverBeyondTheCeiling) {
@@ -42,17 +43,18 @@ TEST(Growth, NeverBeyondTheCeiling) {
 TEST(Growth, AStepThatCostsIsTakenBack) {
   Growth::TimePoint now{};
   Growth growth(2, 64, now);
-  EXPECT_EQ(growth.wanted(0, 20ms, now += 10ms), 8U);
-  EXPECT_EQ(growth.wanted(100'000'000, 20ms, now += 100ms), 16U);
-  EXPECT_EQ(growth.wanted(150'000'000, 20ms, now += 100ms), 8U);
+  EXPECT_EQ(growth.wanted(0, 40ms, now += 10ms), 8U);
+  EXPECT_EQ(growth.wanted(100'000'000, 40ms, now += 200ms), 16U);
+  EXPECT_EQ(growth.wanted(150'000'000, 40ms, now += 200ms), 8U);
 }
 
-TEST(Growth, LeapsWithTheFirstLateAnswer) {
+TEST(Growth, LeapsWithTheFirstVeryLateAnswer) {
   Growth::TimePoint now{};
   Growth growth(2, 16, now);
   EXPECT_EQ(growth.wanted(0, 0ms, now += 10ms), 2U) << "nothing is known yet";
-  EXPECT_EQ(growth.wanted(1'000'000, 20ms, now += 10ms), 8U);
-  EXPECT_EQ(growth.wanted(2'000'000, 20ms, now += 10ms), 8U) << "once";
+  EXPECT_EQ(growth.wanted(1'000'000, 20ms, now += 10ms), 2U) << "not late enough";
+  EXPECT_EQ(growth.wanted(1'000'000, 40ms, now += 10ms), 8U);
+  EXPECT_EQ(growth.wanted(2'000'000, 40ms, now += 10ms), 8U) << "once";
 }
 
 }  // namespace
