@@ -89,7 +89,10 @@ TEST_F(WriteSessionTest, EveryIncrementReadsBackAndSoDoesWhatIsBelow) {
 
 TEST_F(WriteSessionTest, TheLevelOfCompressionIsThatOfTheContext) {
   // Words in an order of their own, of which a higher level finds more.
-  const Bytes words = random_bytes(20000);
+  Bytes words = random_bytes(20000);
+  for (std::byte& letter : words) {
+    letter &= std::byte{0x7f};  // what looks random is not tried
+  }
   const Bytes order = random_bytes(k_size / 4, 2);
   Bytes disk;
   for (std::size_t i = 0; disk.size() < k_size; i += 2) {
