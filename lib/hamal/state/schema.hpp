@@ -4,7 +4,7 @@
 namespace hamal {
 
 /// Raised with every change of the tables; an older database is migrated, a newer one refused.
-inline constexpr int k_schema_version = 2;
+inline constexpr int k_schema_version = 3;
 
 /// Version 1.
 inline constexpr const char* k_schema[] = {
@@ -25,14 +25,21 @@ inline constexpr const char* k_schema[] = {
          PRIMARY KEY (platform, snapshot_id)))",
 };
 
-/// What each version added to the one before it: only columns with defaults, so that an older hamal
-/// still reads what it knows. The statements of version N are k_migrations[N - 2].
+/// What each version added to the one before it: only tables, and columns with defaults, so that an
+/// older hamal still reads what it knows. The statements of version N are k_migrations[N - 2]; the
+/// rest of a row is null.
 inline constexpr const char* k_migrations[k_schema_version - 1][5] = {
     {"ALTER TABLE in_progress ADD COLUMN target_created INTEGER NOT NULL DEFAULT 0",
      "ALTER TABLE in_progress ADD COLUMN finished TEXT NOT NULL DEFAULT ''",
      "ALTER TABLE in_progress ADD COLUMN restore_path TEXT NOT NULL DEFAULT ''",
      "ALTER TABLE checkpoints ADD COLUMN disk_flag TEXT NOT NULL DEFAULT ''",
      "ALTER TABLE checkpoints ADD COLUMN released TEXT NOT NULL DEFAULT ''"},
+    {R"(CREATE TABLE runs (
+          job TEXT NOT NULL, platform TEXT NOT NULL, vm_id TEXT NOT NULL, vm_name TEXT NOT NULL,
+          state TEXT NOT NULL, run_id TEXT NOT NULL, started TEXT NOT NULL, ended TEXT NOT NULL,
+          last_success TEXT NOT NULL, mode TEXT NOT NULL, bytes BIGINT NOT NULL,
+          duration_ms BIGINT NOT NULL, failures BIGINT NOT NULL, last_error TEXT NOT NULL,
+          next_run TEXT NOT NULL, PRIMARY KEY (job, platform, vm_id)))"},
 };
 
 }  // namespace hamal

@@ -266,7 +266,64 @@ class SqlState final : public State {
     return all;
   }
 
+  void put_run(const RunRecord& r) override {
+    in_transaction([&] {
+      erase_run(r);
+      const auto bytes = static_cast<long long>(r.bytes);
+      const auto duration = static_cast<long long>(r.duration_ms);
+      const auto failures = static_cast<long long>(r.failures);
+      m_sql << "INSERT INTO runs (job, platform, vm_id, vm_name, state, run_id, started, ended, "
+               "last_success, mode, bytes, duration_ms, failures, last_error, next_run) VALUES "
+               "(:j, :p, :v, :n, :s, :r, :b, :e, :l, :m, :y, :d, :f, :x, :w)",
+          soci::use(r.job), soci::use(r.platform), soci::use(r.vm_id), soci::use(r.vm_name),
+          soci::use(r.state), soci::use(r.run_id), soci::use(r.started), soci::use(r.ended),
+          soci::use(r.last_success), soci::use(r.mode), soci::use(bytes), soci::use(duration),
+          soci::use(failures), soci::use(r.last_error), soci::use(r.next_run);
+    });
+  }
+
+  void remove_run(const RunRecord& r) override {
+    in_transaction([&] { erase_run(r); });
+  }
+
+  std::vector<RunRecord> list_runs() override {
+    std::vector<RunRecord> all;
+    guarded([&] {
+      const soci::rowset<soci::row> rows =
+          (m_sql.prepare << "SELECT job, platform, vm_id, vm_name, state, run_id, started, ended, "
+                            "last_success, mode, bytes, duration_ms, failures, last_error, "
+                            "next_run FROM runs ORDER BY job, platform, vm_name, vm_id");
+      for (const auto& row : rows) {
+        const auto count = [&row](std::size_t column) {
+          return static_cast<std::uint64_t>(row.get<long long>(column));
+        };
+        all.push_back({.job = row.get<std::string>(0),
+                       .platform = row.get<std::string>(1),
+                       .vm_id = row.get<std::string>(2),
+                       .vm_name = row.get<std::string>(3),
+                       .state = row.get<std::string>(4),
+                       .run_id = row.get<std::string>(5),
+                       .started = row.get<std::string>(6),
+                       .ended = row.get<std::string>(7),
+                       .last_success = row.get<std::string>(8),
+                       .mode = row.get<std::string>(9),
+                       .bytes = count(10),
+                       .duration_ms = count(11),
+                       .failures = count(12),
+                       .last_error = row.get<std::string>(13),
+                       .next_run = row.get<std::string>(14)});
+      }
+    });
+    return all;
+  }
+
  private:
+  // In a transaction.
+  void erase_run(const RunRecord& r) {
+    m_sql << "DELETE FROM runs WHERE job = :j AND platform = :p AND vm_id = :v", soci::use(r.job),
+        soci::use(r.platform), soci::use(r.vm_id);
+  }
+
   // In a transaction.
   void replace_checkpoint(const Checkpoint& c) {
     erase("checkpoints", c.identity);
@@ -297,7 +354,9 @@ class SqlState final : public State {
       const int version = version_of(stored);
       for (int step = version; step < k_schema_version; ++step) {
         for (const char* statement : k_migrations[step - 1]) {
-          m_sql << statement;
+          if (statement != nullptr) {
+            m_sql << statement;
+          }
         }
       }
       if (version != k_schema_version) {

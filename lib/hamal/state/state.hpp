@@ -64,6 +64,25 @@ struct SnapshotRecord {
   std::string document;  ///< JSON, once created
 };
 
+/// What a job made of one vm, last.
+struct RunRecord {
+  std::string job;
+  std::string platform;
+  std::string vm_id;
+  std::string vm_name;
+  std::string state;  ///< running, done, failed, busy or interrupted
+  std::string run_id;
+  std::string started;            ///< RFC 3339, of the last run
+  std::string ended;              ///< RFC 3339; empty while it runs
+  std::string last_success;       ///< RFC 3339, when that run began: what it holds is not older
+  std::string mode;               ///< of the last success: full, incremental, or full+incremental
+  std::uint64_t bytes = 0;        ///< read by the last success
+  std::uint64_t duration_ms = 0;  ///< of the last success
+  std::uint64_t failures = 0;     ///< since the last success
+  std::string last_error;         ///< empty after a success
+  std::string next_run;           ///< RFC 3339
+};
+
 /// One open database. Every call is one transaction, durable on return. Not thread-safe; several
 /// processes may work on one database. Errors: hamal::Error; a database locked too long is
 /// transient, a corrupt one says so.
@@ -105,6 +124,12 @@ class State {
   virtual void put_snapshot(const SnapshotRecord& record) = 0;
   virtual void remove_snapshot(const std::string& platform, const std::string& snapshot_id) = 0;
   virtual std::vector<SnapshotRecord> list_snapshots() = 0;
+
+  /// Inserts or replaces by job, platform and vm_id.
+  virtual void put_run(const RunRecord& run) = 0;
+  virtual void remove_run(const RunRecord& run) = 0;
+  /// Ordered by job, platform and vm_name.
+  virtual std::vector<RunRecord> list_runs() = 0;
 };
 
 /// Opens or creates the database; directories 0700, file 0600. `connection` is [database]

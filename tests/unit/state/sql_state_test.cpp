@@ -196,6 +196,7 @@ TEST_F(StateTest, ADatabaseOfVersion1IsMigratedWithWhatItHolds) {
   EXPECT_EQ(state->find_in_progress(identity)->restore_path, "");
   state->record_finished(identity, {{0, 512, ExtentKind::data}});
   EXPECT_EQ(open()->find_in_progress(identity)->finished.size(), 1U);
+  EXPECT_TRUE(state->list_runs().empty());
 }
 
 TEST_F(StateTest, GenerationMustFollowTheStoredOne) {
@@ -234,6 +235,42 @@ TEST_F(StateTest, SnapshotRecordsAreReplacedAndRemoved) {
   EXPECT_EQ(state->list_snapshots()[0].vm_id, "vm-1");
   state->remove_snapshot("lab", "s1");
   EXPECT_TRUE(state->list_snapshots().empty());
+}
+
+TEST_F(StateTest, RunsAreReplacedAndRemovedByJobPlatformAndVm) {
+  RunRecord run{.job = "j",
+                .platform = "p",
+                .vm_id = "v",
+                .vm_name = "web",
+                .state = "running",
+                .run_id = "r",
+                .started = "2026-11-29T10:00:00.000Z",
+                .ended = {},
+                .last_success = {},
+                .mode = {},
+                .bytes = 0,
+                .duration_ms = 0,
+                .failures = 2,
+                .last_error = "it broke",
+                .next_run = {}};
+  const auto state = open();
+  state->put_run(run);
+  run.bytes = 1ULL << 40U;
+  run.failures = 0;
+  run.mode = "full";
+  state->put_run(run);
+  run.vm_id = "other";
+  state->put_run(run);
+  const auto runs = open()->list_runs();
+  ASSERT_EQ(runs.size(), 2U);
+  EXPECT_EQ(runs[1].vm_id, "v");
+  EXPECT_EQ(runs[1].bytes, 1ULL << 40U);
+  EXPECT_EQ(runs[1].failures, 0U);
+  EXPECT_EQ(runs[1].mode, "full");
+  EXPECT_EQ(runs[1].last_error, "it broke");
+  state->remove_run(run);
+  ASSERT_EQ(open()->list_runs().size(), 1U);
+  EXPECT_EQ(open()->list_runs()[0].vm_id, "v");
 }
 
 TEST_F(StateTest, TwoWritersWaitForEachOther) {
