@@ -72,6 +72,10 @@ void add_sync_options(CLI::App& app, SyncRequest& request) {
                  "Parallel readers per disk (default: pre_disk_readers_count)")
       ->type_name("N")
       ->check(CLI::Range(1U, 64U).description(""));
+  app.add_option("--parallel-disks", request.parallel_disks,
+                 "Disks at a time, and no more (default: parallel_sync_disks_count, at first)")
+      ->type_name("N")
+      ->check(CLI::Range(1U, 64U).description(""));
   app.add_option_function<std::string>(
          "--bwlimit",
          [&request](const std::string& text) {

@@ -33,6 +33,7 @@ struct SyncRequest {
   bool dry_run = false;
   std::string at;  ///< of a repository: the version; empty: the newest
   std::optional<unsigned> readers;
+  std::optional<unsigned> parallel_disks;
   std::optional<std::uint64_t> memory_limit;  ///< bytes
   std::uint64_t bytes_per_second = 0;         ///< 0: no limit
   std::string metrics_file;                   ///< empty: none

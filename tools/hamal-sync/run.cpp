@@ -88,9 +88,12 @@ SyncOptions sync_options(const SyncRequest& request, const Config& config,
   options.max_readers =
       std::max(options.readers,
                request.readers ? *request.readers : config.data_sync.max_pre_disk_readers_count);
-  options.parallel_disks = config.data_sync.parallel_sync_disks_count;
+  options.parallel_disks =
+      request.parallel_disks.value_or(config.data_sync.parallel_sync_disks_count);
   options.max_parallel_disks =
-      std::max(options.parallel_disks, config.data_sync.max_parallel_sync_disks_count);
+      std::max(options.parallel_disks, request.parallel_disks
+                                           ? *request.parallel_disks
+                                           : config.data_sync.max_parallel_sync_disks_count);
   options.memory_limit = request.memory_limit.value_or(config.sync.memory_limit);
   options.bytes_per_second = request.bytes_per_second;
   options.release = release_of(platform_type, config.period);
