@@ -35,6 +35,10 @@ bool is_absolute(const string& text) {
   return text.starts_with('/');
 }
 
+bool is_priority(const string& text) {
+  return parse_count(text.starts_with('-') ? text.substr(1) : text, {0, 100}).has_value();
+}
+
 std::function<bool(const string&)> one_of(const std::vector<string>& words) {
   return [words](const string& text) {
     return std::find(words.begin(), words.end(), text) != words.end();
@@ -127,12 +131,21 @@ void add_job(std::vector<NamedKeySpec>& keys) {
       key(j, "interval", k_any, allowed_duration(interval), [interval](const string& text) {
         return parse_ranged_duration(text, interval).has_value();
       }));
-  keys.push_back(key(j, "schedule", k_any, "a calendar expression"));
-  keys.push_back(key(j, "retention", k_any, "what to keep, for repositories"));
+  keys.push_back(key(j, "schedule", k_any, "five fields as in crontab(5), or hourly, daily …"));
+  keys.push_back(key(j, "window", k_any, "HH:MM-HH:MM, several with commas"));
+  keys.push_back(key(j, "priority", k_any, "a whole number from -100 to 100", is_priority));
+  keys.push_back(key(j, "bwlimit", k_any, "SIZE, or HH:MM-HH:MM SIZE, several with commas"));
+  keys.push_back(key(j, "retention", k_any, "what to keep, for repositories: last=N daily=N …"));
   const std::vector<string> quiesce{"no", "try", "require"};
   keys.push_back(key(j, "quiesce", k_any, allowed_words(quiesce), one_of(quiesce)));
   keys.push_back(key(j, "pre_hook", k_any, "an absolute path", is_absolute));
   keys.push_back(key(j, "post_hook", k_any, "an absolute path", is_absolute));
+  const DurationRange timeout{std::chrono::seconds(1), std::chrono::hours(24)};
+  keys.push_back(key(
+      j, "hook_timeout", k_any, allowed_duration(timeout),
+      [timeout](const string& text) { return parse_ranged_duration(text, timeout).has_value(); }));
+  const std::vector<string> failures{"fail", "warn"};
+  keys.push_back(key(j, "hook_failure", k_any, allowed_words(failures), one_of(failures)));
 }
 
 }  // namespace
