@@ -15,7 +15,7 @@ VALUE = r"[-+]?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?"
 LABEL = re.compile(rf'({NAME})="((?:[^"\\\n]|\\["\\n])*)"(,|$)')
 SAMPLE = re.compile(rf"({NAME})(?:{{(.*)}})? ({VALUE})")
 # What a name may end with that is no unit: states, and numbers of things.
-UNITLESS = ("_status", "_generation", "_mode")
+UNITLESS = ("_status", "_generation", "_mode", "_failures", "_full")
 
 
 def labels_of(text):
@@ -30,8 +30,8 @@ def labels_of(text):
 
 
 def check_name(name):
-    if not name.startswith("hamal_sync_"):
-        raise ValueError(f"{name}: not of this tool")
+    if not name.startswith(("hamal_sync_", "hamal_period_")):
+        raise ValueError(f"{name}: not of these tools")
     if not name.endswith(("_seconds", "_bytes") + UNITLESS):
         raise ValueError(f"{name}: no base unit at its end")
 

@@ -81,6 +81,7 @@ Session::Session(std::string tool, const CommonOptions& options)
   if (usable) {
     settings.directory = m_config.defaults.log_dir;
   }
+  m_log_settings = settings;
   m_log = std::make_unique<Logger>(settings);
   if (!usable && settings.level != LogLevel::off) {
     // Reaches only the mirror: without --verbose a run without the rights to the log is silent
@@ -96,6 +97,15 @@ Session::Session(std::string tool, const CommonOptions& options)
 }
 
 Session::~Session() = default;
+
+std::unique_ptr<Logger> Session::open_log(const std::string& file_name,
+                                          const std::string& run_id) const {
+  LogSettings settings = m_log_settings;
+  settings.file_name = file_name;
+  settings.run_id = run_id;
+  settings.mirror = false;
+  return std::make_unique<Logger>(settings);
+}
 
 Progress& Session::progress() {
   if (!m_progress) {

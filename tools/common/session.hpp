@@ -35,6 +35,8 @@ class Session {
   const Config& config() const noexcept { return m_config; }
   const CancelToken& cancel() const noexcept { return process_cancel_token(); }
   Logger& log() noexcept { return *m_log; }
+  /// Another file beside the tool's log, under the same settings; never mirrored.
+  std::unique_ptr<Logger> open_log(const std::string& file_name, const std::string& run_id) const;
   /// Whether log lines appear on stderr too: then nothing is said there twice.
   bool mirrored() const noexcept { return m_mirrored; }
   Progress& progress();
@@ -57,6 +59,7 @@ class Session {
   CommonOptions m_options;
   std::string m_run_id;
   Config m_config;
+  LogSettings m_log_settings;
   bool m_mirrored = false;
   std::unique_ptr<Logger> m_log;
   std::unique_ptr<Progress> m_progress;

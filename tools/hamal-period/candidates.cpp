@@ -1,0 +1,188 @@
+#include "hamal-period/candidates.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "hamal-period/commands.hpp"
+#include "hamal/util/error.hpp"
+#include "hamal/util/time.hpp"
+
+namespace hamal {
+namespace {
+
+using period::Due;
+using period::Job;
+
+class Collector {
+ public:
+  Collector(const PeriodRequest& request, Session& session, period::TimePoint now, bool record)
+      : m_request(request),
+        m_session(session),
+        m_now(now),
+        m_record(record),
+        m_runs(session.state().list_runs()) {}
+
+  DueCandidates collect() {
+    for (const Job& job : selected_jobs(m_request, m_session)) {
+      if (nothing_to_ask(job)) {
+        continue;
+      }
+      try {
+        add_job(job);
+      } catch (const Error& error) {
+        m_session.cancel().check();
+        job_failed(job, error);
+      }
+    }
+    std::stable_sort(m_due.begin(), m_due.end(), [](const Candidate& a, const Candidate& b) {
+      return a.job.priority != b.job.priority ? a.job.priority > b.job.priority
+                                              : a.due.when < b.due.when;
+    });
+    return {std::move(m_due), m_failure};
+  }
+
+ private:
+  const RunRecord* find(const Job& job, const std::string& vm_id) const {
+    const auto found = std::find_if(m_runs.begin(), m_runs.end(), [&](const RunRecord& run) {
+      return run.job == job.name && run.platform == job.platform && run.vm_id == vm_id;
+    });
+    return found == m_runs.end() ? nullptr : &*found;
+  }
+
+  /// A job that could not be begun has a record without a vm; one for a single vm that is not due
+  /// needs no look at its platform.
+  bool nothing_to_ask(const Job& job) const {
+    if (m_request.now) {
+      return false;
+    }
+    if (const RunRecord* failed = find(job, {})) {
+      return !judge(job, failed, m_now).now;
+    }
+    if (job.vm.find_first_of("*?") != std::string::npos) {
+      return false;
+    }
+    return std::any_of(m_runs.begin(), m_runs.end(), [&](const RunRecord& run) {
+      return run.job == job.name && run.platform == job.platform &&
+             job.matches(run.vm_id, run.vm_name) && !judge(job, &run, m_now).now;
+    });
+  }
+
+  const std::vector<Vm>& vms_of(const std::string& platform) {
+    const auto known = m_vms.find(platform);
+    if (known != m_vms.end()) {
+      return known->second;
+    }
+    return m_vms[platform] = m_session.open_platform(platform, Marking::unneeded)->vms();
+  }
+
+  void add_job(const Job& job) {
+    bool any = false;
+    for (const Vm& vm : vms_of(job.platform)) {
+      if (!job.matches(vm.id, vm.name)) {
+        continue;
+      }
+      any = true;
+      if (is_selected(m_request, vm.id, vm.name)) {
+        add_vm(job, vm);
+      }
+    }
+    if (!any) {
+      throw Error(ErrorKind::usage, "the platform has no vm that job " + job.name + " means",
+                  job.platform + ":" + job.vm,
+                  "`hamal-snapshot vms " + job.platform + "` lists those it has");
+    }
+    if (m_record) {
+      forget_gone(job);
+    }
+  }
+
+  void add_vm(const Job& job, const Vm& vm) {
+    Candidate candidate;
+    candidate.job = job;
+    candidate.vm = {.platform = job.platform, .id = vm.id, .name = vm.name};
+    candidate.disks = static_cast<unsigned>(std::count_if(
+        vm.disks.begin(), vm.disks.end(), [](const VmDisk& disk) { return disk.protectable; }));
+    candidate.disks = std::max(1U, candidate.disks);
+    const RunRecord* last = find(job, vm.id);
+    if (last != nullptr) {
+      candidate.last = *last;
+    }
+    candidate.due = judge(job, last, m_now);
+    if (m_request.now) {
+      candidate.due = {.now = true, .when = m_now, .reason = "it was asked for"};
+    }
+    if (candidate.due.now) {
+      m_due.push_back(std::move(candidate));
+    }
+  }
+
+  /// The job can be begun again; what its vms were that the platform does not have any more.
+  void forget_gone(const Job& job) {
+    for (RunRecord& run : m_runs) {
+      if (run.job != job.name || run.platform != job.platform) {
+        continue;
+      }
+      const auto& vms = vms_of(job.platform);
+      const bool there = std::any_of(vms.begin(), vms.end(), [&](const Vm& vm) {
+        return vm.id == run.vm_id && job.matches(vm.id, vm.name);
+      });
+      const std::string gone =
+          "the platform does not have it any more, or the job does not mean it";
+      if (!there && run.last_success.empty()) {
+        m_session.state().remove_run(run);
+      } else if (!there && run.last_error != gone) {
+        m_session.log().warning("job {}: vm {}: {}", job.name, run.vm_name, gone);
+        run.last_error = gone;
+        run.next_run.clear();
+        m_session.state().put_run(run);
+      }
+    }
+  }
+
+  void job_failed(const Job& job, const Error& error) {
+    m_session.log().error("job {}: {}", job.name, error.what());
+    if (!m_session.mirrored()) {
+      fmt::print(stderr, "{}: warning: job {}: {}\n", m_session.tool(), job.name, error.what());
+    }
+    m_failure = m_failure == 0 ? static_cast<int>(exit_status(error)) : m_failure;
+    if (!m_record) {
+      return;
+    }
+    const RunRecord* before = find(job, {});
+    RunRecord run;
+    if (before != nullptr) {
+      run = *before;
+    }
+    run.job = job.name;
+    run.platform = job.platform;
+    run.vm_name = job.vm;
+    run.state = period::k_failed;
+    run.started = rfc3339(m_now);
+    run.ended = rfc3339(m_now);
+    run.last_error = error.what();
+    ++run.failures;
+    run.next_run = rfc3339(judge(job, &run, m_now).when);
+    m_session.state().put_run(run);
+  }
+
+  const PeriodRequest& m_request;
+  Session& m_session;
+  period::TimePoint m_now;
+  bool m_record;
+  std::vector<RunRecord> m_runs;
+  std::map<std::string, std::vector<Vm>> m_vms;
+  std::vector<Candidate> m_due;
+  int m_failure = 0;
+};
+
+}  // namespace
+
+DueCandidates due_candidates(const PeriodRequest& request, Session& session, period::TimePoint now,
+                             bool record) {
+  return Collector(request, session, now, record).collect();
+}
+
+}  // namespace hamal

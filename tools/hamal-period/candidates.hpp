@@ -1,0 +1,30 @@
+// What a pass has to do: the vms of the jobs, asked of their platforms, and which of them are due.
+#pragma once
+#include <vector>
+
+#include "common/session.hpp"
+#include "hamal-period/options.hpp"
+#include "hamal/period/schedule.hpp"
+#include "hamal/period/vm_run.hpp"
+
+namespace hamal {
+
+struct Candidate {
+  period::Job job;
+  period::VmName vm;
+  unsigned disks = 1;
+  period::Due due;
+  RunRecord last;  ///< its `started` is empty when it was never run
+};
+
+struct DueCandidates {
+  std::vector<Candidate> due;  ///< in the order they are to be started in
+  int failure = 0;             ///< exit status of the first job whose platform could not be asked
+};
+
+/// A platform that cannot be asked fails its job alone, which backs off; with `record` that, and
+/// vms that are gone, go into the state.
+DueCandidates due_candidates(const PeriodRequest& request, Session& session, period::TimePoint now,
+                             bool record);
+
+}  // namespace hamal

@@ -1,0 +1,302 @@
+#include "hamal-period/pass.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+
+#include "hamal/util/error.hpp"
+#include "hamal/util/file.hpp"
+#include "hamal/util/random_id.hpp"
+#include "hamal/util/time.hpp"
+
+namespace hamal {
+namespace {
+
+constexpr std::uint64_t k_least_memory = 1U << 20;  // what hamal-sync takes
+constexpr std::uint64_t k_least_bandwidth = 1024;
+
+unsigned disks_of(const Candidate& candidate, const Config& config) {
+  return std::min(candidate.disks, config.data_sync.parallel_sync_disks_count);
+}
+
+bool is_same(const period::VmName& a, const period::VmName& b) {
+  return a.platform == b.platform && a.id == b.id;
+}
+
+/// In a folder that is made when it is not there: pasted lines write there, too.
+std::string document_path(const Config& config, const period::VmName& vm) {
+  const std::filesystem::path folder =
+      std::filesystem::path(config.defaults.hamal_lib_dir) / "period";
+  make_private_directories(folder);
+  return folder / (period::safe_file_name(vm.platform + "/" + vm.id) + ".json");
+}
+
+std::string config_option(const Session& session) {
+  return session.options().config_presence == ConfigPresence::required
+             ? std::filesystem::absolute(session.options().config_path).string()
+             : std::string();
+}
+
+}  // namespace
+
+period::CommandLines lines_of(const Candidate& candidate, const std::vector<Candidate>& due,
+                              const Session& session, period::TimePoint now) {
+  const Config& config = session.config();
+  const unsigned all_disks = config.data_sync.parallel_sync_disks_count;
+  period::Share share;
+  share.disks = disks_of(candidate, config);
+  share.memory = std::max(k_least_memory, config.sync.memory_limit / all_disks * share.disks);
+  const auto limit = candidate.job.bandwidth_at(now);
+  if (limit != 0) {
+    const auto same_job = static_cast<std::uint64_t>(std::count_if(
+        due.begin(), due.end(),
+        [&](const Candidate& other) { return other.job.name == candidate.job.name; }));
+    const std::uint64_t at_once = std::clamp<std::uint64_t>(same_job, 1, all_disks);
+    share.bytes_per_second = std::max(k_least_bandwidth, limit / at_once);
+  }
+  return command_lines(candidate.job, candidate.vm, share, document_path(config, candidate.vm),
+                       config_option(session));
+}
+
+struct Runs::Running {
+  Candidate candidate;
+  period::VmTask task;
+  RunRecord record;
+  FileLock lock;
+  unsigned disks = 1;
+  std::unique_ptr<Logger> log;
+  period::VmOutcome outcome;
+  std::chrono::steady_clock::time_point begin;
+  std::atomic<bool> ended{false};
+  std::thread thread;
+
+  explicit Running(FileLock held) : lock(std::move(held)) {}
+};
+
+Runs::Runs(Session& session)
+    : m_session(session),
+      m_subprocess_log(session.open_log("hamal-period-subprocess.log", {})),
+      m_ended(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      m_free_disks(session.config().data_sync.parallel_sync_disks_count) {
+  if (!m_ended) {
+    throw system_error("cannot make an event", {}, errno);
+  }
+}
+
+Runs::~Runs() {
+  m_cancel.request(SIGTERM);
+  for (const auto& run : m_running) {
+    run->thread.join();
+  }
+}
+
+void Runs::add(std::vector<Candidate> due) {
+  for (Candidate& candidate : due) {
+    const auto same = [&](const Candidate& other) {
+      return other.job.name == candidate.job.name && is_same(other.vm, candidate.vm);
+    };
+    const bool known = std::any_of(m_waiting.begin(), m_waiting.end(), same) ||
+                       std::any_of(m_running.begin(), m_running.end(),
+                                   [&](const auto& run) { return same(run->candidate); });
+    if (!known) {
+      m_waiting.push_back(std::move(candidate));
+    }
+  }
+}
+
+void Runs::work(std::optional<std::chrono::steady_clock::time_point> until, PassTotals& totals) {
+  for (;;) {
+    if (m_session.cancel().requested()) {
+      m_waiting.clear();
+      m_cancel.request(SIGTERM);
+    }
+    start_waiting(totals);
+    if (m_running.empty() && (m_waiting.empty() || m_session.cancel().requested())) {
+      return;
+    }
+    int patience = -1;
+    if (until) {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          *until - std::chrono::steady_clock::now());
+      if (left.count() <= 0 && !m_session.cancel().requested()) {
+        return;
+      }
+      patience = static_cast<int>(std::clamp<std::int64_t>(left.count() + 1, 1, 3'600'000));
+    }
+    wait(patience);
+    take_ended(totals);
+  }
+}
+
+void Runs::wait(int milliseconds) {
+  // Once requested it stays readable: then only ends are of interest.
+  const bool stopping = m_session.cancel().requested();
+  pollfd fds[] = {{m_ended.get(), POLLIN, 0},
+                  {stopping ? -1 : m_session.cancel().poll_fd(), POLLIN, 0}};
+  ::poll(fds, 2, stopping ? -1 : milliseconds);
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto ignored = ::read(m_ended.get(), &count, sizeof count);
+}
+
+bool Runs::runs_now(const period::VmName& vm) const {
+  return std::any_of(m_running.begin(), m_running.end(),
+                     [&](const auto& run) { return is_same(run->candidate.vm, vm); });
+}
+
+void Runs::start_waiting(PassTotals& totals) {
+  const std::vector<Candidate> due(m_waiting.begin(), m_waiting.end());
+  for (auto at = m_waiting.begin(); at != m_waiting.end();) {
+    if (runs_now(at->vm)) {
+      ++at;  // of another job: afterwards
+      continue;
+    }
+    // In order: a large vm is not overtaken by small ones for ever.
+    if (disks_of(*at, m_session.config()) > m_free_disks) {
+      return;
+    }
+    Candidate candidate = std::move(*at);
+    at = m_waiting.erase(at);
+    auto lines = lines_of(candidate, due, m_session, system_clock().wall());
+    start(std::move(candidate), std::move(lines), totals);
+  }
+}
+
+void Runs::start(Candidate candidate, period::CommandLines lines, PassTotals& totals) {
+  const period::VmName vm = candidate.vm;
+  const std::string run_id = random_hex(8);
+  std::unique_ptr<Running> run;
+  try {
+    run = std::make_unique<Running>(
+        FileLock(m_session.lock_path("period", vm_lock_name(vm.platform, vm.id)),
+                 "vm " + vm_lock_name(vm.platform, vm.id), LockHolder{run_id, m_session.tool()},
+                 std::chrono::milliseconds(0), m_session.cancel()));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::busy) {
+      throw;
+    }
+    // Another pass syncs it, and records what becomes of it.
+    ++totals.busy;
+    m_session.log().info("job {}: vm {}: {}", candidate.job.name, vm.name, error.what());
+    return;
+  }
+  if (candidate.last.state == period::k_running) {
+    rescue_document(candidate, lines.document);
+  }
+  run->task = {.job = candidate.job,
+               .vm = vm,
+               .why = candidate.due.reason,
+               .run_id = run_id,
+               .lines = std::move(lines),
+               .lock_fd = run->lock.fd()};
+  run->record = candidate.last;
+  run->record.job = candidate.job.name;
+  run->record.platform = vm.platform;
+  run->record.vm_id = vm.id;
+  run->record.vm_name = vm.name;
+  run->record.state = period::k_running;
+  run->record.run_id = run_id;
+  run->record.started = rfc3339(system_clock().wall());
+  run->record.ended.clear();
+  m_session.state().put_run(run->record);
+  run->disks = disks_of(candidate, m_session.config());
+  run->candidate = std::move(candidate);
+  run->begin = std::chrono::steady_clock::now();
+  run->log = m_session.open_log(period::vm_log_name(vm), run_id);
+  run->log->set_vm(vm.name);
+  m_session.log().info("job {}: vm {} begins (run {}): {}", run->task.job.name, vm.name, run_id,
+                       run->task.why);
+  m_free_disks -= run->disks;
+  Running* const started = run.get();
+  m_running.push_back(std::move(run));
+  started->thread = std::thread([this, started] {
+    try {
+      started->outcome = run_vm(started->task, {*started->log, *m_subprocess_log}, m_cancel);
+    } catch (const std::exception& error) {
+      started->outcome.status = static_cast<int>(ExitStatus::failed);
+      started->outcome.error = error.what();
+    }
+    started->ended = true;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto ignored = ::write(m_ended.get(), &one, sizeof one);
+  });
+}
+
+// `hamal-snapshot create` was killed after it had recorded its snapshot and before it had printed
+// it: the record has the document.
+void Runs::rescue_document(const Candidate& candidate, const std::string& path) {
+  std::error_code none;
+  if (std::filesystem::exists(path, none) && std::filesystem::file_size(path, none) > 0) {
+    return;
+  }
+  for (const SnapshotRecord& record : m_session.state().list_snapshots()) {
+    if (record.platform == candidate.vm.platform && record.vm_id == candidate.vm.id &&
+        !record.document.empty() && record.created >= candidate.last.started) {
+      write_file_atomically(path, record.document);
+    }
+  }
+}
+
+void Runs::take_ended(PassTotals& totals) {
+  for (auto at = m_running.begin(); at != m_running.end();) {
+    if (!(*at)->ended) {
+      ++at;
+      continue;
+    }
+    (*at)->thread.join();
+    m_free_disks += (*at)->disks;
+    const std::unique_ptr<Running> run = std::move(*at);
+    at = m_running.erase(at);
+    record_end(*run, totals);
+  }
+}
+
+void Runs::record_end(const Running& run, PassTotals& totals) {
+  const period::VmOutcome& outcome = run.outcome;
+  const auto now = system_clock().wall();
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - run.begin);
+  RunRecord record = run.record;
+  record.ended = rfc3339(now);
+  if (outcome.status == 0) {
+    ++totals.done;
+    record.state = period::k_done;
+    record.last_success = record.started;
+    record.mode = outcome.mode;
+    record.bytes = outcome.bytes;
+    record.duration_ms = static_cast<std::uint64_t>(took.count());
+    record.failures = 0;
+    record.last_error.clear();
+  } else if (outcome.interrupted) {
+    record.state = period::k_interrupted;
+    record.last_error = outcome.error;
+  } else if (outcome.status == static_cast<int>(ExitStatus::busy)) {
+    ++totals.busy;
+    record.state = period::k_busy;
+    record.last_error = outcome.error;
+  } else {
+    ++totals.failed;
+    record.state = period::k_failed;
+    ++record.failures;
+    record.last_error = outcome.error;
+  }
+  if (outcome.status != 0 && totals.first_failure == 0) {
+    totals.first_failure = outcome.status;
+  }
+  record.next_run = rfc3339(judge(run.task.job, &record, now).when);
+  m_session.state().put_run(record);
+  const std::string text =
+      fmt::format("run ends after {:.1f} s: {}{}; the next one is due at {}",
+                  static_cast<double>(took.count()) / 1000.0, record.state,
+                  outcome.error.empty() ? std::string() : ": " + outcome.error, record.next_run);
+  const LogLevel level = record.state == period::k_failed ? LogLevel::error : LogLevel::info;
+  run.log->log(level, text);
+  m_session.log().log(level, fmt::format("job {}: vm {} {}", record.job, record.vm_name, text));
+}
+
+}  // namespace hamal

@@ -1,0 +1,69 @@
+// A pass: starts what is due as long as disks are free, waits for what ends, writes what became of
+// it.
+#pragma once
+#include <chrono>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/session.hpp"
+#include "hamal-period/candidates.hpp"
+#include "hamal/util/file_lock.hpp"
+#include "hamal/util/unique_fd.hpp"
+
+namespace hamal {
+
+struct PassTotals {
+  std::string started;  ///< RFC 3339
+  std::string ended;
+  unsigned due = 0;
+  unsigned done = 0;
+  unsigned failed = 0;
+  unsigned busy = 0;
+  int first_failure = 0;  ///< exit status
+};
+
+/// The command lines of a candidate with its share of the proxy, as of now. `due` are all that are.
+period::CommandLines lines_of(const Candidate& candidate, const std::vector<Candidate>& due,
+                              const Session& session, period::TimePoint now);
+
+/// Runs in threads; the state is used by the caller's thread alone. Not thread-safe.
+class Runs {
+ public:
+  explicit Runs(Session& session);
+  /// Stops what still runs, as an interrupt would, and waits for it.
+  ~Runs();
+  Runs(const Runs&) = delete;
+  Runs& operator=(const Runs&) = delete;
+
+  /// Those that neither wait nor run already, behind those that wait.
+  void add(std::vector<Candidate> due);
+  /// Starts what can be, and takes what ended. Returns as soon as all have ended, an interrupt is
+  /// requested (then, too, only when all have ended), or `until`.
+  void work(std::optional<std::chrono::steady_clock::time_point> until, PassTotals& totals);
+
+ private:
+  struct Running;
+
+  void start_waiting(PassTotals& totals);
+  void start(Candidate candidate, period::CommandLines lines, PassTotals& totals);
+  void take_ended(PassTotals& totals);
+  void record_end(const Running& run, PassTotals& totals);
+  bool runs_now(const period::VmName& vm) const;
+  void rescue_document(const Candidate& candidate, const std::string& path);
+  void wait(int milliseconds);
+
+  Session& m_session;
+  std::unique_ptr<Logger> m_subprocess_log;
+  CancelToken m_cancel;  ///< of the runs
+  UniqueFd m_ended;      ///< readable when a run has ended
+  std::list<Candidate> m_waiting;
+  std::list<std::unique_ptr<Running>> m_running;
+  unsigned m_free_disks;
+};
+
+}  // namespace hamal
