@@ -39,6 +39,10 @@ bool is_priority(const string& text) {
   return parse_count(text.starts_with('-') ? text.substr(1) : text, {0, 100}).has_value();
 }
 
+std::function<bool(const string&)> is_within(DurationRange range) {
+  return [range](const string& text) { return parse_ranged_duration(text, range).has_value(); };
+}
+
 std::function<bool(const string&)> one_of(const std::vector<string>& words) {
   return [words](const string& text) {
     return std::find(words.begin(), words.end(), text) != words.end();
@@ -68,10 +72,7 @@ void add_platform(std::vector<NamedKeySpec>& keys) {
       key(p, "scratch_min_free", {"qemu"}, allowed_size(scratch),
           [scratch](const string& text) { return parse_ranged_size(text, scratch).has_value(); }));
   const DurationRange patience{std::chrono::milliseconds(1), std::chrono::hours(1)};
-  keys.push_back(
-      key(p, "qmp_timeout", {"qemu"}, allowed_duration(patience), [patience](const string& text) {
-        return parse_ranged_duration(text, patience).has_value();
-      }));
+  keys.push_back(key(p, "qmp_timeout", {"qemu"}, allowed_duration(patience), is_within(patience)));
   const auto is_nbd_uri = [](const string& text) {
     return text.starts_with("nbd://") || text.starts_with("nbds://") ||
            text.starts_with("nbd+unix://") || text.starts_with("nbds+unix://");
@@ -103,9 +104,7 @@ void add_s3(std::vector<NamedKeySpec>& keys) {
       key(s, "parallel_requests", k_any, allowed_count(requests),
           [requests](const string& text) { return parse_count(text, requests).has_value(); }));
   const auto add_duration = [&](const char* name, const DurationRange& range) {
-    keys.push_back(key(s, name, k_any, allowed_duration(range), [range](const string& text) {
-      return parse_ranged_duration(text, range).has_value();
-    }));
+    keys.push_back(key(s, name, k_any, allowed_duration(range), is_within(range)));
   };
   add_duration("retry_max", {std::chrono::milliseconds(0), std::chrono::hours(1)});
   add_duration("request_timeout", {std::chrono::seconds(1), std::chrono::hours(1)});
@@ -127,10 +126,7 @@ void add_job(std::vector<NamedKeySpec>& keys) {
   keys.push_back(key(j, "vm", k_any, "a machine's id or name, or a pattern with * and ?"));
   keys.push_back(key(j, "target", k_any, "where to, with {vm} {vm_id} {disk} {index}"));
   const DurationRange interval{std::chrono::seconds(1), std::chrono::hours(365 * 24)};
-  keys.push_back(
-      key(j, "interval", k_any, allowed_duration(interval), [interval](const string& text) {
-        return parse_ranged_duration(text, interval).has_value();
-      }));
+  keys.push_back(key(j, "interval", k_any, allowed_duration(interval), is_within(interval)));
   keys.push_back(key(j, "schedule", k_any, "five fields as in crontab(5), or hourly, daily …"));
   keys.push_back(key(j, "window", k_any, "HH:MM-HH:MM, several with commas"));
   keys.push_back(key(j, "priority", k_any, "a whole number from -100 to 100", is_priority));
@@ -141,9 +137,7 @@ void add_job(std::vector<NamedKeySpec>& keys) {
   keys.push_back(key(j, "pre_hook", k_any, "an absolute path", is_absolute));
   keys.push_back(key(j, "post_hook", k_any, "an absolute path", is_absolute));
   const DurationRange timeout{std::chrono::seconds(1), std::chrono::hours(24)};
-  keys.push_back(key(
-      j, "hook_timeout", k_any, allowed_duration(timeout),
-      [timeout](const string& text) { return parse_ranged_duration(text, timeout).has_value(); }));
+  keys.push_back(key(j, "hook_timeout", k_any, allowed_duration(timeout), is_within(timeout)));
   const std::vector<string> failures{"fail", "warn"};
   keys.push_back(key(j, "hook_failure", k_any, allowed_words(failures), one_of(failures)));
 }
