@@ -81,8 +81,8 @@ std::string to_text(const VerifyReport& report, repository::VerifyDepth depth) {
   return text + (report.damaged_objects.empty() ? ": all is well\n" : ": DAMAGED\n");
 }
 
-std::set<repository::PackName> packs_of(const VerifyReport& report) {
-  std::set<repository::PackName> packs;
+repository::PackSet packs_of(const VerifyReport& report) {
+  repository::PackSet packs;
   for (const std::string& key : report.damaged_objects) {
     if (const auto pack = repository::parse_pack_key(key)) {
       packs.insert(*pack);

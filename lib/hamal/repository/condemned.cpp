@@ -13,17 +13,13 @@ using nlohmann::json;
 constexpr std::string_view k_format = "hamal-condemned";
 constexpr std::uint64_t k_version = 1;
 
-// By session, in ranges of numbers: a session's packs mostly go together.
-json to_json(const std::set<PackName>& packs) {
+json to_json(const PackSet& packs) {
   json all = json::object();
-  for (auto pack = packs.begin(); pack != packs.end();) {
-    const PackName first = *pack;
-    std::uint32_t last = first.number;
-    for (++pack; pack != packs.end() && pack->session == first.session && pack->number == last + 1;
-         ++pack) {
-      last = pack->number;
+  for (const auto& [session, ranges] : packs.sessions()) {
+    json& list = all[to_hex(session)];
+    for (const auto& [first, last] : ranges) {
+      list.push_back({first, last});
     }
-    all[to_hex(first.session)].push_back({first.number, last});
   }
   return all;
 }
@@ -43,9 +39,8 @@ std::set<std::string> texts(const Fields& fields, const char* field) {
   return all;
 }
 
-std::set<PackName> packs_of(const Fields& fields) {
-  constexpr std::uint64_t k_most = 1U << 24;  // half an exabyte of packs
-  std::set<PackName> packs;
+PackSet packs_of(const Fields& fields) {
+  PackSet packs;
   for (const auto& [hex, ranges] : fields.require_object("packs").items()) {
     const auto session = parse_session_id(hex);
     if (!session || !ranges.is_array()) {
@@ -53,16 +48,10 @@ std::set<PackName> packs_of(const Fields& fields) {
     }
     for (const json& range : ranges) {
       if (!range.is_array() || range.size() != 2 || !range[0].is_number_unsigned() ||
-          !range[1].is_number_unsigned() || range[0] > range[1] || range[1] > 0xffffffffU) {
+          !range[1].is_number_unsigned() || range[0] > range[1] || range[1] > k_highest_pack) {
         fields.refuse("packs", "must hold ranges [FIRST, LAST]");
       }
-      const auto last = range[1].get<std::uint64_t>();
-      for (auto number = range[0].get<std::uint64_t>(); number <= last; ++number) {
-        packs.insert({*session, static_cast<std::uint32_t>(number)});
-        if (packs.size() > k_most) {
-          fields.refuse("packs", "names more packs than there can be");
-        }
-      }
+      packs.insert(*session, range[0].get<std::uint32_t>(), range[1].get<std::uint32_t>());
     }
   }
   return packs;

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "hamal/repository/keyring.hpp"
-#include "hamal/repository/names.hpp"
+#include "hamal/repository/pack_set.hpp"
 
 namespace hamal::repository {
 
@@ -14,20 +14,20 @@ namespace hamal::repository {
 /// rest is what is deleted.
 struct CondemnedRound {
   std::set<std::string> versions;  ///< slot keys
-  std::set<PackName> packs;
+  PackSet packs;
   std::set<std::string> objects;  ///< keys of layers, sessions, staged parts, compactions
   friend bool operator==(const CondemnedRound&, const CondemnedRound&) = default;
 };
 
 std::string to_text(const CondemnedRound& round, const std::string& key, const Keyring& keyring);
-/// Throws a permanent Error naming `key`.
+/// Throws a permanent Error naming `key`. Memory: in proportion to the text.
 CondemnedRound parse_condemned(std::string_view text, const std::string& key,
                                const Keyring& keyring);
 
 /// All rounds together, as a writer must see them.
 struct Condemned {
   std::set<std::string> versions;  ///< slot keys dropped, of all rounds
-  std::set<PackName> packs;        ///< of rounds that are not done
+  PackSet packs;                   ///< of rounds that are not done
   std::set<std::string> objects;   ///< of rounds that are not done
 };
 

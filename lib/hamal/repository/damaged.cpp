@@ -14,7 +14,7 @@ constexpr std::uint64_t k_max_list = 256U << 20;
 
 class DamagedEntries : public EntrySource {
  public:
-  DamagedEntries(Repository& repository, EntrySourcePtr entries, std::set<PackName> packs)
+  DamagedEntries(Repository& repository, EntrySourcePtr entries, PackSet packs)
       : m_repository(repository), m_entries(std::move(entries)), m_packs(std::move(packs)) {}
 
   bool next(LayerEntry& entry) override {
@@ -30,12 +30,12 @@ class DamagedEntries : public EntrySource {
  private:
   Repository& m_repository;
   EntrySourcePtr m_entries;
-  std::set<PackName> m_packs;
+  PackSet m_packs;
 };
 
 }  // namespace
 
-void mark_damaged(Repository& repository, const std::set<PackName>& packs) {
+void mark_damaged(Repository& repository, const PackSet& packs) {
   if (packs.empty()) {
     return;
   }
@@ -54,18 +54,18 @@ void mark_damaged(Repository& repository, const std::set<PackName>& packs) {
   }
 }
 
-std::set<PackName> damaged_packs(Repository& repository) {
-  std::set<PackName> all;
+PackSet damaged_packs(Repository& repository) {
+  PackSet all;
   repository.store().list(std::string(k_prefix), [&](const ObjectInfo& object) {
-    all.merge(parse_condemned(repository.store().get(object.key, k_max_list), object.key,
-                              repository.keyring())
-                  .packs);
+    all.insert(parse_condemned(repository.store().get(object.key, k_max_list), object.key,
+                               repository.keyring())
+                   .packs);
   });
   return all;
 }
 
 ExtentSourcePtr damaged_extents(Repository& repository, const DiskVersion& disk,
-                                const std::set<PackName>& packs) {
+                                const PackSet& packs) {
   if (packs.empty()) {
     return empty_source();
   }

@@ -1,21 +1,19 @@
 // What a verify found damaged, told to the writers: the next run stores again what its source still
 // has (hamal-repository(5), DAMAGE).
 #pragma once
-#include <set>
-
 #include "hamal/repository/repository.hpp"
 
 namespace hamal::repository {
 
 /// Puts damaged/N, one more than the last. Nothing for an empty set.
-void mark_damaged(Repository& repository, const std::set<PackName>& packs);
+void mark_damaged(Repository& repository, const PackSet& packs);
 
 /// All that were ever marked.
-std::set<PackName> damaged_packs(Repository& repository);
+PackSet damaged_packs(Repository& repository);
 
 /// The ranges of a disk whose records lie in one of `packs`: adjacent ones joined. Walks the
 /// disk's index; empty without a request when there are none.
 ExtentSourcePtr damaged_extents(Repository& repository, const DiskVersion& disk,
-                                const std::set<PackName>& packs);
+                                const PackSet& packs);
 
 }  // namespace hamal::repository

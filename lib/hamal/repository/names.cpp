@@ -18,7 +18,6 @@ constexpr std::size_t k_longest_part = 160;
 constexpr std::string_view k_cut = "==";  // escapes never have it
 constexpr std::size_t k_cut_digits = 16;
 constexpr std::uint64_t k_highest_number = 9'999'999'999;  // 10 digits
-constexpr std::uint64_t k_highest_pack = 99'999'999;       // 8 digits
 
 template <std::size_t Size>
 std::optional<std::array<std::byte, Size>> parse_bytes(std::string_view text) {

@@ -19,6 +19,9 @@ using Digest = std::array<std::byte, 32>;
 using SessionId = std::array<std::byte, 16>;
 using KeyId = std::array<std::byte, 16>;
 
+/// A pack's number has 8 digits.
+inline constexpr std::uint32_t k_highest_pack = 99'999'999;
+
 /// Packs lie under their session's name and are never reused.
 struct PackName {
   SessionId session{};

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::uint64_t k_max_round = 256U << 20;
 constexpr int k_poll_ms = 5000;
+// Their keys are in memory: a verdict can name a hundred million.
+constexpr std::size_t k_packs_at_a_time = 4096;
 
 std::optional<CondemnedRound> read_round(const KeepingContext& context, const std::string& key) {
   Repository& repository = context.repository;
@@ -174,12 +176,20 @@ class Round {
     each(tombstones, [&](const std::string& key) { put_tombstone(m_context, key); });
     each({verdict.versions.begin(), verdict.versions.end()},
          [&](const std::string& key) { put_tombstone(m_context, key); });
-    std::vector<std::string> packs;
-    for (const PackName& pack : verdict.packs) {
-      packs.push_back(pack_key(pack));
-    }
     const auto remove = [&](const std::string& key) { m_store.remove(key); };
-    m_report.packs += each(packs, remove);
+    std::vector<std::string> packs;
+    const auto remove_packs = [&] {
+      m_report.packs += each(packs, remove);
+      packs.clear();
+    };
+    verdict.packs.for_each([&](const PackName& pack) {
+      packs.push_back(pack_key(pack));
+      if (packs.size() == k_packs_at_a_time) {
+        m_context.cancel.check();
+        remove_packs();
+      }
+    });
+    remove_packs();
     m_report.objects += each(layers, remove) + each(last, remove);
     m_report.dropped.insert(verdict.versions.begin(), verdict.versions.end());
   }
@@ -270,7 +280,9 @@ Need current_need(const KeepingContext& context) {
 }
 
 CondemnedRound verdict_of(CondemnedRound condemned, const Need& need) {
-  std::erase_if(condemned.packs, [&](const PackName& pack) { return need.packs.contains(pack); });
+  for (const PackName& pack : need.packs) {
+    condemned.packs.erase(pack);
+  }
   std::erase_if(condemned.objects,
                 [&](const std::string& key) { return need.objects.contains(key); });
   return condemned;

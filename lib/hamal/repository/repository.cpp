@@ -73,7 +73,7 @@ class OpenedRepository : public Repository {
     for (std::size_t i = 0; i < keys.size(); ++i) {
       all.versions.merge(rounds[i].versions);
       if (!done.contains(keys[i].substr(10))) {
-        all.packs.merge(rounds[i].packs);
+        all.packs.insert(rounds[i].packs);
         all.objects.merge(rounds[i].objects);
       }
     }

@@ -145,7 +145,7 @@ class Session final : public WriteSession {
       durable = patiently(m_patience, [&] { return list_packs(store(), m_record.id); });
     }
     Condemned condemned = patiently(m_patience, [&] { return repository.condemned(); });
-    condemned.packs.merge(patiently(m_patience, [&] { return damaged_packs(repository); }));
+    condemned.packs.insert(patiently(m_patience, [&] { return damaged_packs(repository); }));
     m_usable = std::make_unique<UsablePacks>(
         repository, m_patience, m_record.id, m_slot, condemned,
         [this](std::uint32_t number) { return m_packs && m_packs->is_durable(number); });

@@ -123,5 +123,22 @@ TEST_F(ManifestTest, ARoundReadsBackWithItsRangesOfPacks) {
             CondemnedRound{});
 }
 
+TEST_F(ManifestTest, AFewBytesThatNameAHundredMillionPacksStayAFewBytes) {
+  const auto key = condemned_key(1);
+  const std::string session(32, '0');
+  const auto text = [&](const std::string& ranges) {
+    return authentic_text(R"({"format":"hamal-condemned","version":1,"versions":[],"objects":[],)"
+                          R"("packs":{")" +
+                              session + "\":[" + ranges + "]}}",
+                          key, *m_keyring);
+  };
+  const auto round = parse_condemned(text("[0,99999999]"), key, *m_keyring);
+  EXPECT_EQ(round.packs.size(), 100'000'000U);
+  EXPECT_EQ(round.packs.sessions().begin()->second.size(), 1U);
+  // More than a key has digits for.
+  EXPECT_THROW(parse_condemned(text("[0,100000000]"), key, *m_keyring), Error);
+  EXPECT_THROW(parse_condemned(text("[2,1]"), key, *m_keyring), Error);
+}
+
 }  // namespace
 }  // namespace hamal::repository
