@@ -3,11 +3,11 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
+#include "hamal/util/host.hpp"
 #include "hamal/util/time.hpp"
 #include "hamal/version.hpp"
 
@@ -18,11 +18,6 @@ using Json = nlohmann::ordered_json;
 
 // Monitoring runs as other users; nothing in there is secret.
 constexpr unsigned k_mode = 0644;
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
 
 }  // namespace
 

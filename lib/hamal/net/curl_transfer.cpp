@@ -33,6 +33,10 @@ Meaning meaning_of(CURLcode code) {
     case CURLE_SSL_ISSUER_ERROR:
       return {"the TLS certificate is not to be trusted",
               "check the host name in endpoint, and ca_file", Transience::permanent};
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+      return {"the TLS peer does not have the public key that it should have",
+              "somebody is in between, or the service has a new key: get its public key anew",
+              Transience::permanent};
     case CURLE_SSL_CACERT_BADFILE:
       return {"the certificates that are trusted cannot be read", "check ca_file",
               Transience::permanent};
@@ -85,6 +89,11 @@ CurlTransfer::CurlTransfer(const HttpRequest& request, const HttpOptions& option
   set(easy, CURLOPT_SSL_VERIFYPEER, 1L);
   set(easy, CURLOPT_SSL_VERIFYHOST, 2L);
   set(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  if (!options.pinned_key.empty()) {
+    set(easy, CURLOPT_PINNEDPUBLICKEY, options.pinned_key.c_str());
+    set(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    set(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+  }
   if (!options.ca_file.empty()) {
     set(easy, CURLOPT_CAINFO, options.ca_file.c_str());
     set(easy, CURLOPT_CAPATH, static_cast<const char*>(nullptr));
@@ -95,6 +104,11 @@ CurlTransfer::CurlTransfer(const HttpRequest& request, const HttpOptions& option
       std::max(1L, static_cast<long>(options.idle_timeout.count() / 1000)));
   if (request.when_stopped == WhenStopped::go_on) {
     set(easy, CURLOPT_TIMEOUT_MS, k_clean_up_ms);
+  } else if (request.timeout.count() > 0) {
+    set(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
+  }
+  if (request.connection == Connection::fresh) {
+    set(easy, CURLOPT_FRESH_CONNECT, 1L);
   }
   set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   set(easy, CURLOPT_BUFFERSIZE, k_buffer);

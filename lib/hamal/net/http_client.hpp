@@ -19,6 +19,9 @@ struct HttpHeader {
 };
 
 enum class WhenStopped { end, go_on };
+/// On a kept connection that turns out to be closed a request is sent again by itself; on a fresh
+/// one it is sent once.
+enum class Connection { kept, fresh };
 
 struct HttpRequest {
   std::string method;  ///< GET, HEAD, PUT, POST or DELETE
@@ -31,6 +34,9 @@ struct HttpRequest {
   std::uint64_t limit = 1U << 20U;
   /// go_on: to clean up after the cancel token was requested, for a few seconds.
   WhenStopped when_stopped = WhenStopped::end;
+  /// The whole of it, reply included, is given up after so long; 0: no limit.
+  std::chrono::milliseconds timeout{0};
+  Connection connection = Connection::kept;
 };
 
 enum class BodyFit { whole, too_large };
@@ -44,8 +50,18 @@ struct HttpReply {
   std::string_view header(std::string_view name) const noexcept;  ///< empty when there is none
 };
 
+/// Addresses of a host that are used instead of asking the resolver.
+struct HttpMapping {
+  std::string host;
+  std::vector<std::string> addresses;  ///< IPv4 or IPv6, without brackets
+};
+
 struct HttpOptions {
   std::string ca_file;  ///< empty: the system's certificates
+  /// public_key_pin() of the peer's key. Then the key alone says whether the peer is who it should
+  /// be: neither its certificate's issuer, nor its names, nor its dates matter.
+  std::string pinned_key = {};
+  std::vector<HttpMapping> mappings = {};
   std::chrono::milliseconds connect_timeout{10'000};
   /// A request is given up on which nothing has moved for so long; whole seconds.
   std::chrono::milliseconds idle_timeout{30'000};

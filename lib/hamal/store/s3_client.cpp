@@ -63,7 +63,11 @@ struct S3Client::Attempt {
 S3Client::S3Client(S3Options options, const CancelToken& cancel)
     : m_options(std::move(options)),
       m_cancel(cancel),
-      m_http({m_options.ca_file, milliseconds(10'000), m_options.request_timeout, "hamal"}, cancel),
+      m_http({.ca_file = m_options.ca_file,
+              .connect_timeout = milliseconds(10'000),
+              .idle_timeout = m_options.request_timeout,
+              .user_agent = "hamal"},
+             cancel),
       m_gate(m_options.parallel_requests, cancel) {}
 
 std::string S3Client::name(const std::string& key_in_bucket) const {

@@ -1,0 +1,39 @@
+#include "hamal/mass/requests.hpp"
+
+namespace hamal::mass {
+namespace {
+
+std::string path_of(const std::string& proxy, const std::string& rest) {
+  return "/proxies/" + proxy + rest;
+}
+
+ConsoleRequest request(std::string what, std::string method, std::string path,
+                       std::string body = {}) {
+  ConsoleRequest made;
+  made.what = std::move(what);
+  made.method = std::move(method);
+  made.path = std::move(path);
+  made.body = std::move(body);
+  return made;
+}
+
+}  // namespace
+
+ConsoleRequest registration_request(const std::string& proxy, const Registration& registration) {
+  return request("the registration", "PUT", path_of(proxy, ""), to_json(registration));
+}
+
+ConsoleRequest seen_address_request(const std::string& proxy, std::chrono::milliseconds timeout) {
+  ConsoleRequest made = request("the public address", "GET", path_of(proxy, "/seen-address"));
+  made.timeout = timeout;
+  return made;
+}
+
+ConsoleRequest heartbeat_request(const std::string& proxy, const Heartbeat& heartbeat) {
+  ConsoleRequest made =
+      request("the heartbeat", "POST", path_of(proxy, "/heartbeats"), to_json(heartbeat));
+  made.repeat = Repeat::never;
+  return made;
+}
+
+}  // namespace hamal::mass

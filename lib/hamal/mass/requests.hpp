@@ -1,0 +1,31 @@
+// The requests of the contract, not yet sent: method, path and body.
+#pragma once
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "hamal/mass/messages.hpp"
+#include "hamal/net/http_client.hpp"
+
+namespace hamal::mass {
+
+/// Whether a request that may have arrived may be sent again.
+enum class Repeat { never, allowed };
+
+struct ConsoleRequest {
+  std::string what;  ///< for messages: "the registration"
+  std::string method;
+  std::string path;  ///< below the base
+  std::string content_type = "application/json";
+  std::string body;
+  std::vector<HttpHeader> headers;
+  Repeat repeat = Repeat::allowed;
+  /// Repetitions and pauses included; 0: default_request_timeout.
+  std::chrono::milliseconds timeout{0};
+};
+
+ConsoleRequest registration_request(const std::string& proxy, const Registration& registration);
+ConsoleRequest seen_address_request(const std::string& proxy, std::chrono::milliseconds timeout);
+ConsoleRequest heartbeat_request(const std::string& proxy, const Heartbeat& heartbeat);
+
+}  // namespace hamal::mass

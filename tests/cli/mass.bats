@@ -1,0 +1,221 @@
+#!/usr/bin/env bats
+# The console: a real HTTPS server (tests/lab/mass_server.py), and the contract between it and the tools.
+# shellcheck disable=SC2154 # out, err and status are set by the helpers
+
+load helpers
+
+setup_file() {
+  python3 -c 'import jsonschema, yaml' 2> /dev/null || return 0
+  command -v openssl > /dev/null || return 0
+  export MASS=$BATS_FILE_TMPDIR/mass
+  mkfifo "$MASS.hold"
+  "$HAMAL_SOURCE/tests/lab/mass_server.py" serve "$MASS" < "$MASS.hold" > "$MASS.txt" 2> "$MASS.err" 3>&- &
+  exec {MASS_HOLD}> "$MASS.hold"
+  export MASS_HOLD MASS_SERVER=$!
+  until_true 60 grep -qx ready "$MASS.txt" || { cat "$MASS.err" >&2; return 1; }
+  ENDPOINT=$(sed -n 's/^endpoint=//p' "$MASS.txt")
+  export ENDPOINT
+}
+teardown_file() {
+  [ -n "${MASS:-}" ] || return 0
+  exec {MASS_HOLD}>&-
+  wait "$MASS_SERVER"
+}
+
+setup() {
+  [ -n "${MASS:-}" ] || skip "python3-jsonschema, python3-yaml or openssl is not installed"
+  make_world
+  tell PUT /__reset '{}' > /dev/null
+  echo lab-auth-key > "$W/auth"
+  chmod 0600 "$W/auth"
+  VIOLATIONS=0
+}
+teardown() {
+  if [ -n "${MASS:-}" ]; then
+    [ "$(asked 'len(d["violations"])')" = "$VIOLATIONS" ] || { asked 'd["violations"]' >&2; false; }
+    [ ! -s "$MASS.err" ] || { cat "$MASS.err" >&2; false; }
+    end_world
+  fi
+}
+
+# What the operator of the console does, or looks at.
+tell() { "$HAMAL_SOURCE/tests/lab/mass_server.py" tell "$ENDPOINT" "$@"; }
+faults() { tell PUT /__faults "$1" > /dev/null; }
+asked() { "$HAMAL_SOURCE/tests/lab/mass_server.py" ask "$ENDPOINT" "$1"; }
+holds() { [ "$(asked "$1")" = True ]; }
+
+# console [LINE…]: the [mass] section, with the right pin; a line replaces that of its key.
+console() { other_console "$ENDPOINT" "public_key_path = $MASS/public_key.pem" "$@"; }
+# other_console ENDPOINT [LINE…]: in place of what was there.
+other_console() {
+  cp -n "$HAMAL_CONFIG" "$W/bare"
+  {
+    cat "$W/bare"
+    printf '%s\n' "[mass]" "mass_endpoint = $1" "auth_key = file:$W/auth" "hyper_exporter_id = proxy-1" \
+      "default_request_timeout = 5s" "${@:2}" | awk '{ if (!($1 in at)) order[++n] = $1; at[$1] = $0 }
+      END { for (i = 1; i <= n; i++) print at[order[i]] }'
+  } > "$HAMAL_CONFIG"
+}
+
+@test "the checker catches what drifts from the contract" {
+  python3 -B "$HAMAL_SOURCE/tests/lab/contract_test.py" 2> "$W/contract.err" || { cat "$W/contract.err" >&2; false; }
+}
+
+@test "a heartbeat registers the proxy and says how it is" {
+  console
+  printf '%s\n' "[platform web]" "type = file" "path = $W" "offline = yes" >> "$HAMAL_CONFIG"
+  succeeds hamal-heartbeat
+  [ -z "$out" ]
+  [ "$(asked 'd["proxy"]["platforms"]')" = "[{'name': 'web', 'type': 'file'}]" ]
+  [ "$(asked 'd["proxy"]["host"]')" = "$(uname -n)" ]
+  [ "$(asked '"public_addresses" in d["proxy"]')" = False ]
+  [ "$(asked 'd["heartbeats"][0]["disks"][0]["path"]')" = "$W/lib/" ]
+  [ "$(asked 'd["heartbeats"][0]["load"]["processors"]')" = "$(nproc)" ]
+  succeeds hamal-heartbeat --json
+  [ "$(field "$W/out" 'd["format"], d["clock_skew_seconds"] in (-1, 0, 1)')" = "('hamal-heartbeat', True)" ]
+  [ "$(asked 'len(d["heartbeats"])')" = 2 ]
+  # The secret is in no log.
+  run grep -r lab-auth-key "$W/log" "$W/lib"
+  [ "$status" = 1 ]
+}
+
+@test "public addresses are told when they are wanted, and heartbeats logged" {
+  console "enable_heartbeat_msg = False" "enable_get_public_ips = True"
+  succeeds hamal-heartbeat
+  [ "$(asked 'd["proxy"]["public_addresses"]')" = "['203.0.113.7']" ]
+  [[ $(cat "$W/log/hamal-heartbeat.log") != *"heartbeat sent"* ]]
+  sed -i '/enable_heartbeat_msg/d' "$HAMAL_CONFIG"
+  succeeds hamal-heartbeat
+  has "$(cat "$W/log/hamal-heartbeat.log")" "heartbeat sent to $ENDPOINT"
+}
+
+@test "public addresses that are not told in time are left out" {
+  console "enable_get_public_ips = True" "get_public_ip_timeout = 1s"
+  faults '[{"do": "slow", "contains": "seen-address", "seconds": 3}]'
+  succeeds hamal-heartbeat
+  [ "$(asked 'd["proxy"]["public_addresses"]')" = "[]" ]
+  has "$(cat "$W/log/hamal-heartbeat.log")" "the public addresses are not known"
+}
+
+@test "a dry run prints the requests, without the secret, and sends nothing" {
+  console
+  succeeds hamal-heartbeat --dry-run
+  has "$out" "PUT $ENDPOINT/proxies/proxy-1"
+  has "$out" "POST $ENDPOINT/proxies/proxy-1/heartbeats"
+  has "$out" "Authorization: Bearer \*\*\*"
+  [[ $out != *lab-auth-key* ]]
+  succeeds hamal-heartbeat --dry-run --json
+  [ "$(field "$W/out" '[r["method"] for r in d["requests"]]')" = "['PUT', 'POST']" ]
+  [ "$(field "$W/out" 'd["requests"][1]["body"]["version"]')" = "$(hamal-heartbeat --version | cut -d ' ' -f 2)" ]
+  [ "$(asked 'd["requests"]')" = "[]" ]
+}
+
+@test "nothing but https, and what is missing is named" {
+  fails 2 "[[]mass[]] mass_endpoint: is not set" hamal-heartbeat
+  other_console "http://127.0.0.1:1/hypermotion/v1"
+  fails 2 "[[]mass[]] mass_endpoint: is not https://" hamal-heartbeat
+  console "public_key_path = $MASS/cert.pem"
+  fails 2 "is a certificate, not a public key" hamal-heartbeat
+  console "hyper_exporter_id = a/b"
+  fails 2 "[[]mass[]] hyper_exporter_id" hamal-heartbeat
+  [ "$(asked 'd["requests"]')" = "[]" ]
+}
+
+@test "a peer that is not the console is told nothing" {
+  other_console "$ENDPOINT"
+  fails 1 "the TLS certificate is not to be trusted" hamal-heartbeat
+  console "public_key_path = $MASS/other_public_key.pem"
+  fails 1 "does not have the public key that it should have" hamal-heartbeat
+  [ "$(asked 'd["requests"]')" = "[]" ]
+}
+
+@test "a certificate of the system's authorities is enough; for another name it is not" {
+  # A mount namespace in which this console's certificate is an authority.
+  unshare -rm true 2> /dev/null || skip "no user namespaces"
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || skip "no certificates of the system"
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  trusting() { unshare -rm sh -c 'mount --bind "$1" /etc/ssl/certs/ca-certificates.crt && shift && exec "$@"' sh "$MASS/cert.pem" "$@"; }
+  other_console "$ENDPOINT"
+  succeeds trusting hamal-heartbeat
+  [ "$(asked 'len(d["heartbeats"])')" = 1 ]
+  other_console "${ENDPOINT/localhost/127.0.0.1}"
+  fails 1 "the TLS certificate is not to be trusted" trusting hamal-heartbeat
+}
+
+@test "refusals say what to do about them" {
+  console
+  echo wrong-key > "$W/auth"
+  fails 1 "refuses the registration with status 401 unauthorized: this key is nobody's (check auth_key" hamal-heartbeat
+  [ "$(asked 'len(d["requests"])')" = 1 ]
+  echo lab-auth-key > "$W/auth"
+  # Another installation has this id.
+  succeeds hamal-heartbeat
+  rm "$W/lib/hamal.db"*
+  fails 1 "status 409 other_installation" hamal-heartbeat
+}
+
+@test "what may pass is tried again, a heartbeat is not" {
+  console
+  faults '[{"do": "status", "status": 500, "contains": "PUT ", "times": 2},
+    {"do": "lost", "contains": "PUT "}, {"do": "truncate", "contains": "PUT "}]'
+  succeeds hamal-heartbeat
+  [ "$(asked 'sum(r.startswith("PUT") for r in d["requests"])')" = 5 ]
+  # It may have arrived: only the next one is sent.
+  faults '[{"do": "lost", "contains": "heartbeats"}]'
+  fails 75 "" hamal-heartbeat
+  [ "$(asked 'len(d["heartbeats"])')" = 2 ]
+  faults '[{"do": "status", "status": 500, "contains": "heartbeats", "times": 9}]'
+  fails 75 "refuses the heartbeat with status 500" hamal-heartbeat
+  [ "$(asked 'sum("heartbeats" in r for r in d["requests"])')" = 3 ]
+}
+
+@test "Retry-After is waited for, in the console's clock" {
+  console
+  # A date a second ahead, of a clock an hour ahead.
+  tell PUT /__set '{"clock": 3600}' > /dev/null
+  later=$(LC_ALL=C date -u -d "+3602 seconds" "+%a, %d %b %Y %H:%M:%S GMT")
+  faults '[{"do": "status", "status": 429, "headers": {"Retry-After": "1"}, "contains": "PUT "},
+    {"do": "status", "status": 503, "headers": {"Retry-After": "'"$later"'"}, "contains": "PUT "}]'
+  capture hamal-heartbeat
+  [ "$status" = 0 ] || { show "expected 0"; false; }
+  has "$err" "warning: the console's clock is 3[56]?? s ahead of this host's"
+  [ "$(asked 'len(d["requests"])')" = 4 ]
+  [ "$(asked 'd["heartbeats"][0]["clock_skew_seconds"] > 3500')" = True ]
+  # Longer than default_request_timeout is for another time.
+  faults '[{"do": "status", "status": 429, "headers": {"Retry-After": "60"}, "contains": "PUT "}]'
+  fails 75 "the console wants to be asked again in" hamal-heartbeat
+  [ "$(asked 'len(d["requests"])')" = 5 ]
+}
+
+@test "a console that is slow is given up, and replies that are none are refused" {
+  console "default_request_timeout = 1s"
+  faults '[{"do": "slow", "seconds": 3}]'
+  fails 75 "timed out" hamal-heartbeat
+  for body in "[]" "{" '{"server_time": "soon"}'; do
+    faults '[{"do": "reply", "status": 200, "body": '"$(python3 -c 'import json, sys; print(json.dumps(sys.argv[1]))' "$body")"'}]'
+    fails 1 "the console's reply to the registration" hamal-heartbeat
+  done
+  faults '[{"do": "reply", "status": 302, "body": "x"}]'
+  fails 1 "status 302" hamal-heartbeat
+}
+
+@test "a console that drifts from the contract is caught in between" {
+  console
+  faults '[{"do": "drift", "fields": {"colour": "red"}, "contains": "heartbeats"}]'
+  fails 75 "status 500 contract: sendHeartbeat" hamal-heartbeat
+  VIOLATIONS=1
+}
+
+@test "a loop goes on when the console is away or has forgotten the proxy" {
+  console
+  printf '%s\n' "[period]" "interval = 1s" >> "$HAMAL_CONFIG"
+  in_background hamal-heartbeat --loop
+  until_true 20 holds 'len(d["heartbeats"]) >= 1'
+  tell PUT /__set '{"proxy": null}' > /dev/null
+  until_true 20 holds 'd["proxy"] is not None and len(d["heartbeats"]) >= 2'
+  kill -TERM "$BACKGROUND"
+  status=0
+  wait "$BACKGROUND" || status=$?
+  [ "$status" = 143 ]
+  has "$(cat "$W/log/hamal-heartbeat.log")" "status 404 unknown_proxy"
+}

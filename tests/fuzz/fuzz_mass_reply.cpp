@@ -1,0 +1,40 @@
+// Any bytes as a reply of the console: an Error, or values that are what their types say.
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "hamal/mass/replies.hpp"
+#include "hamal/mass/settings.hpp"
+#include "hamal/util/error.hpp"
+
+namespace {
+
+void require(bool holds) {
+  if (!holds) {
+    __builtin_trap();
+  }
+}
+
+template <typename Parse>
+void attempt(Parse parse) {
+  try {
+    parse();
+  } catch (const hamal::Error&) {
+  }
+}
+
+}  // namespace
+
+// NOLINTNEXTLINE: libFuzzer's name
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  // NOLINTNEXTLINE: bytes are what a socket gives
+  const std::string_view body(reinterpret_cast<const char*>(data), size);
+  hamal::mass::parse_problem(body);
+  attempt([&] { hamal::mass::parse_registered(body); });
+  attempt([&] { require(hamal::mass::is_address(hamal::mass::parse_seen_address(body))); });
+  attempt([&] {
+    const auto reply = hamal::mass::parse_heartbeat_reply(body);
+    require(!reply.log_request || hamal::mass::is_id(reply.log_request->id));
+  });
+  return 0;
+}
