@@ -54,17 +54,20 @@ TEST(PackSetTest, CountsWithoutCounting) {
 }
 
 TEST(PackSetTest, HoldsWhatASetOfNamesHolds) {
-  std::mt19937 random(7);
+  std::mt19937 engine(7);
+  const auto random = [&](std::uint32_t below) {
+    return static_cast<std::uint32_t>(engine() % below);
+  };
   for (unsigned round = 0; round < 50; ++round) {
     PackSet set;
     std::set<PackName> expected;
     for (unsigned step = 0; step < 60; ++step) {
-      const PackName name = pack(random() % 2, random() % 24);
-      if (random() % 3 == 0) {
+      const PackName name = pack(random(2), random(24));
+      if (random(3) == 0) {
         set.erase(name);
         expected.erase(name);
       } else {
-        const std::uint32_t last = name.number + random() % 4;
+        const std::uint32_t last = name.number + random(4);
         set.insert(name.session, name.number, last);
         for (std::uint32_t number = name.number; number <= last; ++number) {
           expected.insert({name.session, number});
