@@ -116,7 +116,7 @@ Progress& Session::progress() {
 
 State& Session::state() {
   if (!m_state) {
-    m_state = open_state(m_config.state_connection());
+    m_state = open_state(m_config);
   }
   return *m_state;
 }

@@ -120,6 +120,7 @@ struct Config {
   FusionComputeSection fusion_compute;
   RepositorySection repository;
   std::string database_connection;  ///< empty: sqlite in hamal_lib_dir
+  SecretReference database_password;
   std::map<std::string, NamedSection> platforms;
   std::map<std::string, NamedSection> s3;
   std::map<std::string, NamedSection> jobs;

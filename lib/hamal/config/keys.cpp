@@ -274,8 +274,13 @@ void add_fusion_compute_and_stores(std::vector<KeySpec>& keys) {
              return value.starts_with("sqlite:///") || value.starts_with("postgresql://");
            });
   connection.fallback = Config{}.state_connection();
-  connection.show = [](const Config& config) { return config.state_connection(); };
+  connection.sensitive = Sensitive::yes;
+  connection.show = [](const Config& config) {
+    const string url = config.state_connection();
+    return carries_password(url) ? string("(a connection with a password)") : url;
+  };
   keys.push_back(std::move(connection));
+  keys.push_back(secret("database", "password", HAMAL_FIELD(database_password)));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "hamal/config/values.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/nearest.hpp"
 #include "hamal/util/text.hpp"
@@ -217,6 +218,10 @@ Config ConfigLoader::finish() {
     }
   };
   check("mass", "auth_key", m_config.mass.auth_key);
+  check("database", "password", m_config.database_password);
+  if (carries_password(m_config.database_connection)) {
+    check("database", "connection", {SecretReference::Kind::plain, {}});
+  }
   check("repository", "index_key", m_config.repository.index_key);
   check("repository", "private_key", m_config.repository.private_key);
   DataSyncSection& sync = m_config.data_sync;

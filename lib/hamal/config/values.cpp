@@ -116,4 +116,18 @@ std::string allowed_words(const std::vector<std::string>& words) {
   return fmt::format("one of {}", fmt::join(words, ", "));
 }
 
+bool carries_password(std::string_view url) {
+  const auto begin = url.find("://");
+  if (begin == std::string_view::npos) {
+    return false;
+  }
+  const std::string_view rest = url.substr(begin + 3);
+  const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
+  const auto at = authority.rfind('@');
+  const bool in_front =
+      at != std::string_view::npos && authority.substr(0, at).find(':') != std::string_view::npos;
+  return in_front || rest.find("?password=") != std::string_view::npos ||
+         rest.find("&password=") != std::string_view::npos;
+}
+
 }  // namespace hamal

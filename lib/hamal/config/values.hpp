@@ -51,4 +51,7 @@ std::string allowed_size(const SizeRange& range);
 /// "one of a, b or c"
 std::string allowed_words(const std::vector<std::string>& words);
 
+/// Whether a URL has a password in it: USER:PASSWORD@ or ?password=.
+bool carries_password(std::string_view url);
+
 }  // namespace hamal

@@ -3,8 +3,12 @@
 
 namespace hamal {
 
-/// Raised with every change of the tables; an older database is migrated, a newer one refused.
+/// Raised with every change of the tables; an older database is migrated.
 inline constexpr int k_schema_version = 3;
+/// The oldest hamal, by its schema version, that goes on working with the tables of this version:
+/// what k_migrations holds only adds, so that the proxies that share a database are updated one by
+/// one.
+inline constexpr int k_oldest_hamal = 1;
 
 /// Version 1.
 inline constexpr const char* k_schema[] = {
@@ -26,8 +30,8 @@ inline constexpr const char* k_schema[] = {
 };
 
 /// What each version added to the one before it: only tables, and columns with defaults, so that an
-/// older hamal still reads what it knows. The statements of version N are k_migrations[N - 2]; the
-/// rest of a row is null.
+/// older hamal still reads and writes what it knows. The statements of version N are k_migrations[N
+/// - 2]; the rest of a row is null.
 inline constexpr const char* k_migrations[k_schema_version - 1][5] = {
     {"ALTER TABLE in_progress ADD COLUMN target_created INTEGER NOT NULL DEFAULT 0",
      "ALTER TABLE in_progress ADD COLUMN finished TEXT NOT NULL DEFAULT ''",

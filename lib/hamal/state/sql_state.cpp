@@ -1,27 +1,19 @@
-// State over SOCI. The SQL is the common part of SQLite's and PostgreSQL's.
-#include <fcntl.h>
+// State over SOCI. The SQL is the common part of SQLite's and PostgreSQL's; what differs is in
+// database.hpp.
+#include "hamal/state/sql_state.hpp"
+
 #include <soci/soci.h>
-#include <soci/sqlite3/soci-sqlite3.h>
-#include <sys/file.h>
 
 #include <charconv>
-#include <chrono>
-#include <filesystem>
 #include <functional>
-#include <thread>
 
 #include "hamal/extent/validate.hpp"
-#include "hamal/state/schema.hpp"
-#include "hamal/state/state.hpp"
+#include "hamal/state/migrate.hpp"
 #include "hamal/util/error.hpp"
-#include "hamal/util/file.hpp"
 #include "hamal/util/random_id.hpp"
 
 namespace hamal {
 namespace {
-
-// How long a statement waits for another process's transaction, seconds: ours take milliseconds.
-constexpr int k_busy_seconds = 30;
 
 constexpr const char* k_select_checkpoints =
     "SELECT platform, vm_id, disk_id, target, vm_name, change_id, snapshot_id, generation, size, "
@@ -29,36 +21,6 @@ constexpr const char* k_select_checkpoints =
 constexpr const char* k_select_marks =
     "SELECT platform, vm_id, disk_id, target, mode, base_change_id, change_id, snapshot_id, "
     "plan_path, started, target_created, finished, restore_path FROM in_progress";
-
-Error sqlite_error(const soci::sqlite3_soci_error& error, const std::string& path) {
-  const auto code = error.result() & 0xff;  // NOLINT: the primary code of an extended one
-  switch (code) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return {ErrorKind::failed, "the state database is locked by another process", path,
-              "it was busy for " + std::to_string(k_busy_seconds) + " s; try again",
-              Transience::transient};
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return {ErrorKind::failed, "the state database is damaged", path,
-              "restore it from a backup, or move it away: every disk is then copied in full"};
-    case SQLITE_FULL:
-      return {ErrorKind::failed, "no space left for the state database", path,
-              "free space there, then run again"};
-    case SQLITE_IOERR:  // SQLite says so too when there is no space for its journal or shared
-                        // memory
-      return {ErrorKind::failed, std::string("the state database cannot be used: ") + error.what(),
-              path, "see whether its file system has space left (df), or its disk fails"};
-    case SQLITE_READONLY:
-    case SQLITE_CANTOPEN:
-    case SQLITE_PERM:
-      return {ErrorKind::failed,
-              std::string("the state database cannot be written: ") + error.what(), path,
-              "check owner and mode, and the user this runs as"};
-    default:
-      return {ErrorKind::failed, std::string("state database: ") + error.what(), path};
-  }
-}
 
 // "OFFSET+LENGTH OFFSET+LENGTH …"
 std::string text_of(const std::vector<Extent>& extents) {
@@ -99,21 +61,12 @@ std::vector<Extent> extents_of(const std::string& text) {
 
 class SqlState final : public State {
  public:
-  explicit SqlState(std::string path) : m_path(std::move(path)) {
-    // SQLite creates files by the umask; its journals inherit the mode of the database.
-    open_file(m_path, O_RDWR | O_CREAT, 0600);
-    // Switching a new database to WAL ignores the busy timeout: the tools of a first pipe open it
-    // at once.
-    const UniqueFd opening = open_file(m_path + ".lock", O_RDWR | O_CREAT, 0600);
-    lock_opening(opening.get());
-    guarded([&] {
-      m_sql.open(soci::sqlite3, "db=\"" + m_path + "\" timeout=" + std::to_string(k_busy_seconds));
-      // One flush per transaction instead of three; FULL flushes it before the commit returns.
-      m_sql << "PRAGMA journal_mode = WAL";
-      m_sql << "PRAGMA synchronous = FULL";
-      migrate();
-    });
+  explicit SqlState(std::unique_ptr<Database> database)
+      : m_database(std::move(database)), m_sql(m_database->sql()) {
+    migrate(*m_database);
   }
+
+  bool shared() const noexcept override { return m_database->shared(); }
 
   std::string installation_id() override { return once("installation_id", random_uuid); }
 
@@ -123,13 +76,14 @@ class SqlState final : public State {
 
   std::optional<Checkpoint> find_checkpoint(const DiskIdentity& identity) override {
     std::optional<Checkpoint> found;
-    guarded([&] { found = select_checkpoint(identity); });
+    m_database->run([&] { found = select_checkpoint(identity); });
     return found;
   }
 
   std::vector<Checkpoint> list_checkpoints() override {
     std::vector<Checkpoint> all;
-    guarded([&] {
+    m_database->run([&] {
+      all.clear();
       const soci::rowset<soci::row> rows =
           (m_sql.prepare << std::string(k_select_checkpoints) +
                                 " ORDER BY platform, vm_name, disk_id, target");
@@ -141,9 +95,12 @@ class SqlState final : public State {
   }
 
   void commit_checkpoint(const Checkpoint& c) override {
-    in_transaction([&] {
+    m_database->transact(key_of(c.identity), [&] {
       const auto stored = select_checkpoint(c.identity);
       const std::uint64_t before = stored ? stored->generation : 0;
+      if (m_database->repeated() && stored && same_commit(*stored, c)) {
+        return;  // the connection broke after the commit and before its reply
+      }
       if (c.generation != before + 1) {
         throw Error(ErrorKind::busy,
                     "another run committed generation " + std::to_string(before) +
@@ -155,19 +112,21 @@ class SqlState final : public State {
   }
 
   void cache_checkpoint(const Checkpoint& c) override {
-    in_transaction([&] { replace_checkpoint(c); });
+    m_database->transact(key_of(c.identity), [&] { replace_checkpoint(c); });
   }
 
   bool forget_checkpoint(const DiskIdentity& identity) override {
     bool found = false;
-    in_transaction(
-        [&] { found = erase("checkpoints", identity) + erase("in_progress", identity) > 0; });
+    m_database->transact(key_of(identity), [&] {
+      const long long rows = erase("checkpoints", identity) + erase("in_progress", identity);
+      found = found || rows > 0;
+    });
     return found;
   }
 
   std::optional<InProgress> find_in_progress(const DiskIdentity& i) override {
     std::optional<InProgress> found;
-    guarded([&] {
+    m_database->run([&] {
       soci::row row;
       m_sql << std::string(k_select_marks) +
                    " WHERE platform = :p AND vm_id = :v AND disk_id = :d AND target = :t",
@@ -182,7 +141,8 @@ class SqlState final : public State {
 
   std::vector<InProgress> list_in_progress() override {
     std::vector<InProgress> all;
-    guarded([&] {
+    m_database->run([&] {
+      all.clear();
       const soci::rowset<soci::row> rows = (m_sql.prepare << k_select_marks);
       for (const auto& row : rows) {
         all.push_back(mark_of(row));
@@ -192,7 +152,7 @@ class SqlState final : public State {
   }
 
   void mark_in_progress(const InProgress& m) override {
-    in_transaction([&] {
+    m_database->transact(key_of(m.identity), [&] {
       erase("in_progress", m.identity);
       erase_others("checkpoints", m.identity);
       erase_others("in_progress", m.identity);
@@ -222,7 +182,10 @@ class SqlState final : public State {
 
   bool clear_in_progress(const DiskIdentity& i) override {
     bool found = false;
-    in_transaction([&] { found = erase("in_progress", i) > 0; });
+    m_database->transact(key_of(i), [&] {
+      const long long rows = erase("in_progress", i);
+      found = found || rows > 0;
+    });
     return found;
   }
 
@@ -231,7 +194,7 @@ class SqlState final : public State {
   }
 
   void put_snapshot(const SnapshotRecord& r) override {
-    in_transaction([&] {
+    m_database->transact(key_of_snapshot(r.platform, r.snapshot_id), [&] {
       m_sql << "DELETE FROM snapshots WHERE platform = :p AND snapshot_id = :s",
           soci::use(r.platform), soci::use(r.snapshot_id);
       m_sql << "INSERT INTO snapshots (platform, snapshot_id, vm_id, state, created, document) "
@@ -242,7 +205,7 @@ class SqlState final : public State {
   }
 
   void remove_snapshot(const std::string& platform, const std::string& snapshot_id) override {
-    in_transaction([&] {
+    m_database->transact(key_of_snapshot(platform, snapshot_id), [&] {
       m_sql << "DELETE FROM snapshots WHERE platform = :p AND snapshot_id = :s",
           soci::use(platform), soci::use(snapshot_id);
     });
@@ -250,7 +213,8 @@ class SqlState final : public State {
 
   std::vector<SnapshotRecord> list_snapshots() override {
     std::vector<SnapshotRecord> all;
-    guarded([&] {
+    m_database->run([&] {
+      all.clear();
       const soci::rowset<soci::row> rows =
           (m_sql.prepare << "SELECT platform, snapshot_id, vm_id, state, created, document "
                             "FROM snapshots ORDER BY created");
@@ -267,7 +231,7 @@ class SqlState final : public State {
   }
 
   void put_run(const RunRecord& r) override {
-    in_transaction([&] {
+    m_database->transact(key_of(r), [&] {
       erase_run(r);
       const auto bytes = static_cast<long long>(r.bytes);
       const auto duration = static_cast<long long>(r.duration_ms);
@@ -283,12 +247,13 @@ class SqlState final : public State {
   }
 
   void remove_run(const RunRecord& r) override {
-    in_transaction([&] { erase_run(r); });
+    m_database->transact(key_of(r), [&] { erase_run(r); });
   }
 
   std::vector<RunRecord> list_runs() override {
     std::vector<RunRecord> all;
-    guarded([&] {
+    m_database->run([&] {
+      all.clear();
       const soci::rowset<soci::row> rows =
           (m_sql.prepare << "SELECT job, platform, vm_id, vm_name, state, run_id, started, ended, "
                             "last_success, mode, bytes, duration_ms, failures, last_error, "
@@ -318,6 +283,22 @@ class SqlState final : public State {
   }
 
  private:
+  // What transactions wait for each other by: the target, because a mark forgets what other disks
+  // had there.
+  static std::string key_of(const DiskIdentity& identity) { return "target " + identity.target; }
+  static std::string key_of(const RunRecord& run) {
+    return "run " + run.job + " " + run.platform + " " + run.vm_id;
+  }
+  static std::string key_of_snapshot(const std::string& platform, const std::string& id) {
+    return "snapshot " + platform + " " + id;
+  }
+
+  static bool same_commit(const Checkpoint& stored, const Checkpoint& made) {
+    return stored.generation == made.generation && stored.committed == made.committed &&
+           stored.snapshot_id == made.snapshot_id && stored.change_id == made.change_id &&
+           stored.disk_flag == made.disk_flag;
+  }
+
   // In a transaction.
   void erase_run(const RunRecord& r) {
     m_sql << "DELETE FROM runs WHERE job = :j AND platform = :p AND vm_id = :v", soci::use(r.job),
@@ -339,52 +320,16 @@ class SqlState final : public State {
     erase("in_progress", c.identity);
   }
 
-  void migrate() {
-    in_transaction([&] {
-      int tables = 0;
-      m_sql << "SELECT count(*) FROM sqlite_master WHERE name = 'meta'", soci::into(tables);
-      if (tables == 0) {
-        for (const char* statement : k_schema) {
-          m_sql << statement;
-        }
-        m_sql << "INSERT INTO meta (key, value) VALUES ('schema_version', '1')";
-      }
-      std::string stored;
-      m_sql << "SELECT value FROM meta WHERE key = 'schema_version'", soci::into(stored);
-      const int version = version_of(stored);
-      for (int step = version; step < k_schema_version; ++step) {
-        for (const char* statement : k_migrations[step - 1]) {
-          if (statement != nullptr) {
-            m_sql << statement;
-          }
-        }
-      }
-      if (version != k_schema_version) {
-        const std::string now = std::to_string(k_schema_version);
-        m_sql << "UPDATE meta SET value = :v WHERE key = 'schema_version'", soci::use(now);
-      }
-    });
-  }
-
-  int version_of(const std::string& stored) const {
-    int version = 0;
-    const char* end = stored.data() + stored.size();
-    const auto [stop, error] = std::from_chars(stored.data(), end, version);
-    if (error != std::errc{} || stop != end || version < 1 || version > k_schema_version) {
-      throw Error(ErrorKind::failed,
-                  "the state database has schema " + stored + ", this hamal knows " +
-                      std::to_string(k_schema_version),
-                  m_path, "it was written by another version: update hamal");
-    }
-    return version;
-  }
-
   // A value of `meta` that the first who asks makes.
   std::string once(const std::string& key, const std::function<std::string()>& make) {
     std::string value;
-    in_transaction([&] {
-      m_sql << "SELECT value FROM meta WHERE key = :k", soci::use(key), soci::into(value);
-      if (!m_sql.got_data()) {
+    m_database->run([&] { value = meta(key); });
+    if (!value.empty()) {
+      return value;
+    }
+    m_database->transact("meta", [&] {
+      value = meta(key);
+      if (value.empty()) {
         value = make();
         m_sql << "INSERT INTO meta (key, value) VALUES (:k, :v)", soci::use(key), soci::use(value);
       }
@@ -392,10 +337,16 @@ class SqlState final : public State {
     return value;
   }
 
+  std::string meta(const std::string& key) {
+    std::string value;
+    m_sql << "SELECT value FROM meta WHERE key = :k", soci::use(key), soci::into(value);
+    return m_sql.got_data() ? value : std::string();
+  }
+
   // How many rows it changed.
   long long update(const std::string& statement, const std::string& value, const DiskIdentity& i) {
     long long rows = 0;
-    in_transaction([&] {
+    m_database->transact(key_of(i), [&] {
       soci::statement update =
           (m_sql.prepare
                << statement +
@@ -468,69 +419,14 @@ class SqlState final : public State {
         soci::use(i.target), soci::use(i.platform), soci::use(i.vm_id), soci::use(i.disk_id);
   }
 
-  void lock_opening(int fd) const {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(k_busy_seconds);
-    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-      if (std::chrono::steady_clock::now() > deadline) {
-        throw Error(ErrorKind::failed,
-                    "another process has been opening the state database for long", m_path,
-                    "it was busy for " + std::to_string(k_busy_seconds) + " s; try again",
-                    Transience::transient);
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-  }
-
-  void guarded(const std::function<void()>& body) const {
-    try {
-      body();
-    } catch (const soci::sqlite3_soci_error& error) {
-      throw sqlite_error(error, m_path);
-    } catch (const soci::soci_error& error) {
-      throw Error(ErrorKind::failed, std::string("state database: ") + error.what(), m_path);
-    } catch (const std::bad_cast&) {
-      throw Error(ErrorKind::failed, "the state database holds a value of an unexpected type",
-                  m_path, "it was changed by something else; restore it from a backup");
-    }
-  }
-
-  // IMMEDIATE takes the write lock first: two processes that read and then write wait for each
-  // other instead of failing half-way.
-  void in_transaction(const std::function<void()>& body) {
-    guarded([&] {
-      m_sql << "BEGIN IMMEDIATE";
-      try {
-        body();
-        m_sql << "COMMIT";
-      } catch (...) {
-        try {
-          m_sql << "ROLLBACK";
-        } catch (const soci::soci_error&) {  // the first error is the one to report
-        }
-        throw;
-      }
-    });
-  }
-
-  std::string m_path;
-  soci::session m_sql;
+  std::unique_ptr<Database> m_database;
+  soci::session& m_sql;
 };
 
 }  // namespace
 
-std::unique_ptr<State> open_state(const std::string& connection) {
-  static const std::string k_scheme = "sqlite://";
-  if (!connection.starts_with(k_scheme)) {
-    throw Error(ErrorKind::usage, "this version knows sqlite:///PATH only", connection,
-                "set [database] connection");
-  }
-  const std::filesystem::path path = connection.substr(k_scheme.size());
-  if (!path.is_absolute() || path.string().find('"') != std::string::npos) {
-    throw Error(ErrorKind::usage, "not an absolute path", connection,
-                "write sqlite:///var/lib/hamal/hamal.db");
-  }
-  make_private_directories(path.parent_path());
-  return std::make_unique<SqlState>(path.string());
+std::unique_ptr<State> make_state(std::unique_ptr<Database> database) {
+  return std::make_unique<SqlState>(std::move(database));
 }
 
 }  // namespace hamal

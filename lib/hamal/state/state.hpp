@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "hamal/config/config.hpp"
 #include "hamal/extent/extent.hpp"
 #include "hamal/stream/stream_header.hpp"
 
@@ -85,10 +86,12 @@ struct RunRecord {
 
 /// One open database. Every call is one transaction, durable on return. Not thread-safe; several
 /// processes may work on one database. Errors: hamal::Error; a database locked too long is
-/// transient, a corrupt one says so.
+/// transient, a corrupt one says so. A server that goes away is waited for, for a while.
 class State {
  public:
   virtual ~State() = default;
+  /// Whether other hosts may work on it at the same time.
+  virtual bool shared() const noexcept = 0;
   /// Random, made once: the mark on what we create is its first 8 hexadecimal digits.
   virtual std::string installation_id() = 0;
   /// 32 random bytes in hexadecimal, made once: the key of the hashes in disk flags. It never
@@ -132,9 +135,13 @@ class State {
   virtual std::vector<RunRecord> list_runs() = 0;
 };
 
-/// Opens or creates the database; directories 0700, file 0600. `connection` is [database]
-/// connection: sqlite:///PATH. Throws Error(usage) for another scheme, Error(failed) for a database
-/// of a newer version or a corrupt one.
-std::unique_ptr<State> open_state(const std::string& connection);
+/// Opens the database, whose tables are made or migrated. `connection` is [database] connection:
+/// sqlite:///PATH (created when it is not there; directories 0700, file 0600) or postgresql://…,
+/// with `password` unless the URL has one. Throws Error(usage) for what is refused for good
+/// (another scheme, a wrong password, no such database), Error(failed) for a database of a newer
+/// version or a corrupt one; a server that cannot be reached or is a standby is a transient one.
+std::unique_ptr<State> open_state(const std::string& connection, const std::string& password = {});
+/// That of the configuration, with its password.
+std::unique_ptr<State> open_state(const Config& config);
 
 }  // namespace hamal

@@ -100,6 +100,15 @@ TEST_F(ConfigFiles, PlainSecretsInOpenFilesAreWarnedAbout) {
   EXPECT_THAT(load().warnings, testing::SizeIs(2));
 }
 
+TEST_F(ConfigFiles, APasswordInAConnectionIsASecret) {
+  for (const char* url : {"postgresql://u:p@db/hamal", "postgresql://u@db/hamal?x=1&password=p"}) {
+    write("hamal.conf", "[database]\nconnection=" + std::string(url) + "\n", 0644);
+    EXPECT_THAT(load().warnings, ElementsAre(HasSubstr("[database] connection: a plain secret")));
+  }
+  write("hamal.conf", "[database]\nconnection=postgresql://u@[::1]:5432/d\npassword=env:X\n", 0644);
+  EXPECT_THAT(load().warnings, IsEmpty());
+}
+
 TEST_F(ConfigFiles, TheModeIsThatOfThePartThatHoldsTheSecret) {
   write("hamal.conf", "", 0644);
   write("conf.d/key.conf", "[mass]\nauth_key=secret\n", 0600);

@@ -1,0 +1,47 @@
+#include "hamal/state/database.hpp"
+
+#include <typeinfo>
+
+#include "hamal/util/error.hpp"
+
+namespace hamal {
+
+void Database::attempt(const std::function<void()>& body) {
+  m_repeated = false;
+  while (true) {
+    try {
+      body();
+      return;
+    } catch (const soci::soci_error& error) {
+      if (!recover(error)) {
+        throw Error(ErrorKind::failed, std::string("state database: ") + error.what(), m_name);
+      }
+    } catch (const std::bad_cast&) {
+      throw Error(ErrorKind::failed, "the state database holds a value of an unexpected type",
+                  m_name, "it was changed by something else; restore it from a backup");
+    }
+    m_repeated = true;
+  }
+}
+
+void Database::run(const std::function<void()>& body) {
+  attempt(body);
+}
+
+void Database::transact(const std::string& key, const std::function<void()>& body) {
+  attempt([&] {
+    try {
+      begin(key);
+      body();
+      m_sql << "COMMIT";
+    } catch (...) {
+      try {
+        m_sql << "ROLLBACK";
+      } catch (const soci::soci_error&) {  // the first error is the one to report
+      }
+      throw;
+    }
+  });
+}
+
+}  // namespace hamal

@@ -1,0 +1,104 @@
+// A file of this host.
+#include <fcntl.h>
+#include <soci/sqlite3/soci-sqlite3.h>
+#include <sys/file.h>
+
+#include <chrono>
+#include <thread>
+
+#include "hamal/state/database.hpp"
+#include "hamal/util/error.hpp"
+#include "hamal/util/file.hpp"
+
+namespace hamal {
+namespace {
+
+Error meaning_of(const soci::sqlite3_soci_error& error, const std::string& path) {
+  const auto code = error.result() & 0xff;  // NOLINT: the primary code of an extended one
+  switch (code) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return {ErrorKind::failed, "the state database is locked by another process", path,
+              "it was busy for " + std::to_string(k_busy_seconds) + " s; try again",
+              Transience::transient};
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return {ErrorKind::failed, "the state database is damaged", path,
+              "restore it from a backup, or move it away: every disk is then copied in full"};
+    case SQLITE_FULL:
+      return {ErrorKind::failed, "no space left for the state database", path,
+              "free space there, then run again"};
+    case SQLITE_IOERR:  // SQLite says so too when there is no space for its journal or shared
+                        // memory
+      return {ErrorKind::failed, std::string("the state database cannot be used: ") + error.what(),
+              path, "see whether its file system has space left (df), or its disk fails"};
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+      return {ErrorKind::failed,
+              std::string("the state database cannot be written: ") + error.what(), path,
+              "check owner and mode, and the user this runs as"};
+    default:
+      return {ErrorKind::failed, std::string("state database: ") + error.what(), path};
+  }
+}
+
+class SqliteDatabase final : public Database {
+ public:
+  explicit SqliteDatabase(const std::string& path) : Database(path) {
+    // SQLite creates files by the umask; its journals inherit the mode of the database.
+    open_file(path, O_RDWR | O_CREAT, 0600);
+    // Switching a new database to WAL ignores the busy timeout: the tools of a first pipe open it
+    // at once.
+    const UniqueFd opening = open_file(path + ".lock", O_RDWR | O_CREAT, 0600);
+    lock_opening(opening.get());
+    run([&] {
+      sql().open(soci::sqlite3, "db=\"" + path + "\" timeout=" + std::to_string(k_busy_seconds));
+      // One flush per transaction instead of three; FULL flushes it before the commit returns.
+      sql() << "PRAGMA journal_mode = WAL";
+      sql() << "PRAGMA synchronous = FULL";
+    });
+  }
+
+  bool has_table(const std::string& table) override {
+    int tables = 0;
+    sql() << "SELECT count(*) FROM sqlite_master WHERE name = :t", soci::use(table),
+        soci::into(tables);
+    return tables != 0;
+  }
+
+  bool shared() const noexcept override { return false; }
+
+ private:
+  // IMMEDIATE takes the write lock first: two processes that read and then write wait for each
+  // other instead of failing half-way.
+  void begin(const std::string& /*key*/) override { sql() << "BEGIN IMMEDIATE"; }
+
+  bool recover(const soci::soci_error& error) override {
+    if (const auto* known = dynamic_cast<const soci::sqlite3_soci_error*>(&error)) {
+      throw meaning_of(*known, name());
+    }
+    return false;
+  }
+
+  void lock_opening(int fd) const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(k_busy_seconds);
+    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        throw Error(ErrorKind::failed,
+                    "another process has been opening the state database for long", name(),
+                    "it was busy for " + std::to_string(k_busy_seconds) + " s; try again",
+                    Transience::transient);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Database> open_sqlite(const std::string& path) {
+  return std::make_unique<SqliteDatabase>(path);
+}
+
+}  // namespace hamal
