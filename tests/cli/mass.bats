@@ -105,8 +105,8 @@ other_console() {
   has "$out" "Authorization: Bearer \*\*\*"
   [[ $out != *lab-auth-key* ]]
   succeeds hamal-heartbeat --dry-run --json
-  [ "$(field "$W/out" '[r["method"] for r in d["requests"]]')" = "['PUT', 'POST']" ]
-  [ "$(field "$W/out" 'd["requests"][1]["body"]["version"]')" = "$(hamal-heartbeat --version | cut -d ' ' -f 2)" ]
+  [ "$(field "$W/out" '[r["method"] for r in d["requests"]]')" = "['PUT', 'GET', 'POST']" ]
+  [ "$(field "$W/out" 'd["requests"][2]["body"]["version"]')" = "$(hamal-heartbeat --version | cut -d ' ' -f 2)" ]
   [ "$(asked 'd["requests"]')" = "[]" ]
 }
 
@@ -179,12 +179,12 @@ other_console() {
   capture hamal-heartbeat
   [ "$status" = 0 ] || { show "expected 0"; false; }
   has "$err" "warning: the console's clock is 3[56]?? s ahead of this host's"
-  [ "$(asked 'len(d["requests"])')" = 4 ]
+  [ "$(asked 'len(d["requests"])')" = 5 ]
   [ "$(asked 'd["heartbeats"][0]["clock_skew_seconds"] > 3500')" = True ]
   # Longer than default_request_timeout is for another time.
   faults '[{"do": "status", "status": 429, "headers": {"Retry-After": "60"}, "contains": "PUT "}]'
   fails 75 "the console wants to be asked again in" hamal-heartbeat
-  [ "$(asked 'len(d["requests"])')" = 5 ]
+  [ "$(asked 'len(d["requests"])')" = 6 ]
 }
 
 @test "a console that is slow is given up, and replies that are none are refused" {
@@ -197,6 +197,62 @@ other_console() {
   done
   faults '[{"do": "reply", "status": 302, "body": "x"}]'
   fails 1 "status 302" hamal-heartbeat
+}
+
+@test "host mappings are kept, and used for the tools' own connections" {
+  console
+  tell PUT /__set '{"mappings": [{"host": "Mass.Example", "addresses": ["127.0.0.1"]}, {"host": "v6.example",
+    "addresses": ["2001:db8::1", "192.0.2.1"]}]}' > /dev/null
+  succeeds hamal-heartbeat
+  [ "$(cat "$W/log/ip_mapping.backup")" = "127.0.0.1 mass.example
+2001:db8::1 v6.example
+192.0.2.1 v6.example" ]
+  # No resolver knows this name.
+  other_console "${ENDPOINT/localhost/mass.example}" "public_key_path = $MASS/public_key.pem"
+  succeeds hamal-heartbeat
+  [ "$(asked 'len(d["heartbeats"])')" = 2 ]
+  # A set that is wrong in one place is not used, and the last good one stays.
+  faults '[{"do": "reply", "status": 200, "contains": "host-mappings",
+    "body": "{\"mappings\": [{\"host\": \"good.example\", \"addresses\": [\"192.0.2.9\"]}, {\"host\": \"a b\", \"addresses\": [\"192.0.2.1\"]}]}"}]'
+  succeeds hamal-heartbeat
+  has "$(cat "$W/log/hamal-heartbeat.log")" 'the host mappings stay what they were: the console'"'"'s host mappings: the field "mappings[[]1[]].host"'
+  has "$(cat "$W/log/ip_mapping.backup")" "127.0.0.1 mass.example"
+  # One that is damaged is no reason not to run.
+  echo garbage > "$W/log/ip_mapping.backup"
+  fails 75 "cannot be resolved" hamal-heartbeat
+  has "$(cat "$W/log/hamal-heartbeat.log")" "ip_mapping.backup:1: is not ADDRESS HOST"
+}
+
+@test "the logs are uploaded when the console wants them, once" {
+  need tar zstd
+  console
+  printf 'old line\nyoung line\n' > "$W/log/hamal-sync.log"
+  ln -s /etc/passwd "$W/log/link.log"
+  long=vm-$(printf 'x%.0s' {1..120})_Agent-00000000-0000-0000-0000-000000000000.log
+  echo line > "$W/log/$long"
+  tell PUT /__set '{"log_request": {"id": "r-1", "max_bytes": 100000}}' > /dev/null
+  succeeds hamal-heartbeat
+  succeeds hamal-heartbeat
+  [ "$(asked 'list(d["bundles"]), sum("log-bundles" in r for r in d["requests"])')" = "(['r-1'], 1)" ]
+  mkdir "$W/bundle"
+  zstd -dqc "$MASS/r-1.tar.zst" | tar -x -C "$W/bundle"
+  cmp "$W/log/hamal-sync.log" "$W/bundle/hamal-sync.log"
+  [ "$(cat "$W/bundle/$long")" = line ]
+  [ ! -e "$W/bundle/link.log" ]
+  has "$(cat "$W/bundle/hamal-heartbeat.log")" "the console wants the logs (r-1)"
+  # What is too much loses its oldest lines.
+  python3 -c 'import random
+for number in range(40000): print(number, random.getrandbits(256))' > "$W/log/large.log"
+  tell PUT /__set '{"log_request": {"id": "r-2", "max_bytes": 100000}}' > /dev/null
+  succeeds hamal-heartbeat
+  zstd -dqc "$MASS/r-2.tar.zst" | tar -x -C "$W/bundle"
+  tail -n 1 "$W/log/large.log" | cmp - <(tail -n 1 "$W/bundle/large.log")
+  grep -qxF "$(head -n 1 "$W/bundle/large.log")" "$W/log/large.log"
+  [ "$(cat "$W/bundle/$long")" = line ]
+  # Nor what does not fit at all fails the next heartbeats.
+  tell PUT /__set '{"log_request": {"id": "r-3", "max_bytes": 1}}' > /dev/null
+  fails 1 "the logs do not fit into 1 bytes" hamal-heartbeat
+  [ "$(asked 'len(d["heartbeats"])')" = 4 ]
 }
 
 @test "a console that drifts from the contract is caught in between" {

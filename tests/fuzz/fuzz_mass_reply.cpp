@@ -31,10 +31,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view body(reinterpret_cast<const char*>(data), size);
   hamal::mass::parse_problem(body);
   attempt([&] { hamal::mass::parse_registered(body); });
-  attempt([&] { require(hamal::mass::is_address(hamal::mass::parse_seen_address(body))); });
+  attempt([&] { require(hamal::is_ip_address(hamal::mass::parse_seen_address(body))); });
   attempt([&] {
     const auto reply = hamal::mass::parse_heartbeat_reply(body);
     require(!reply.log_request || hamal::mass::is_id(reply.log_request->id));
   });
+  attempt([&] {
+    const auto mappings = hamal::mass::parse_host_mappings(body);
+    require(hamal::parse_host_mapping_lines(hamal::host_mapping_lines(mappings), "fuzz") ==
+            mappings);
+  });
+  attempt([&] { hamal::parse_host_mapping_lines(body, "fuzz"); });
   return 0;
 }

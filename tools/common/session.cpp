@@ -88,6 +88,7 @@ Session::Session(std::string tool, const CommonOptions& options)
     // about it.
     m_log->warning("{} cannot be written by this user: no log file", m_config.defaults.log_dir);
   }
+  take_host_mappings();
   for (const std::string& warning : m_config.warnings) {
     m_log->warning("{}", warning);
     if (!m_mirrored) {
@@ -97,6 +98,19 @@ Session::Session(std::string tool, const CommonOptions& options)
 }
 
 Session::~Session() = default;
+
+void Session::take_host_mappings() {
+  const std::filesystem::path path = host_mapping_file(m_config);
+  std::error_code none;
+  if (m_config.mass.mass_endpoint.empty() || !std::filesystem::exists(path, none)) {
+    return;
+  }
+  try {
+    m_config.host_mappings = parse_host_mapping_lines(read_file(path), path.string());
+  } catch (const Error& error) {
+    m_log->warning("the console's host mappings are not used: {}", error.what());
+  }
+}
 
 std::unique_ptr<Logger> Session::open_log(const std::string& file_name,
                                           const std::string& run_id) const {
@@ -143,6 +157,10 @@ std::filesystem::path Session::lock_path(std::string_view kind, std::string_view
     safe = fmt::format("{}-{:016x}", safe.substr(0, k_max_lock_name), fnv1a(name));
   }
   return folder / fmt::format("{}-{}.lock", kind, safe);
+}
+
+std::filesystem::path host_mapping_file(const Config& config) {
+  return std::filesystem::path(config.defaults.log_dir) / "ip_mapping.backup";
 }
 
 std::string vm_lock_name(const std::string& platform, const std::string& vm_id) {

@@ -55,6 +55,8 @@ class Session {
   std::filesystem::path lock_path(std::string_view kind, std::string_view name) const;
 
  private:
+  void take_host_mappings();
+
   std::string m_tool;
   CommonOptions m_options;
   std::string m_run_id;
@@ -66,6 +68,8 @@ class Session {
   std::unique_ptr<State> m_state;
 };
 
+/// Where the console's last good host mappings are kept (hamal-mass(5)).
+std::filesystem::path host_mapping_file(const Config& config);
 /// The name of a vm in lock_path().
 std::string vm_lock_name(const std::string& platform, const std::string& vm_id);
 

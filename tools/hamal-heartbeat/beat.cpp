@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "common/output.hpp"
 #include "hamal-heartbeat/facts.hpp"
 #include "hamal/mass/console.hpp"
+#include "hamal/mass/log_bundle.hpp"
 #include "hamal/util/error.hpp"
+#include "hamal/util/file.hpp"
 
 namespace hamal {
 namespace {
@@ -35,6 +38,7 @@ class Heart {
 
   Report beat() {
     register_when_needed();
+    fetch_host_mappings();
     mass::HeartbeatReply reply;
     try {
       reply = m_console.send_heartbeat(heartbeat_of(m_session, m_console.clock_skew()));
@@ -48,10 +52,36 @@ class Heart {
     if (m_session.config().mass.enable_heartbeat_msg) {
       m_session.log().info("heartbeat sent to {}", m_console.settings().base);
     }
+    if (reply.log_request) {
+      put_log_bundle(*reply.log_request);
+    }
     return {.console = m_console.settings().base, .clock_skew = m_console.clock_skew().value_or(0)};
   }
 
  private:
+  /// The last good set stays in use while the console has none, or a wrong one.
+  void fetch_host_mappings() {
+    const std::filesystem::path path = host_mapping_file(m_session.config());
+    try {
+      const std::string lines = host_mapping_lines(m_console.host_mappings());
+      std::error_code none;
+      if (std::filesystem::exists(path, none) ? lines != read_file(path) : !lines.empty()) {
+        write_file_atomically(path, lines);
+        m_session.log().info("the console's host mappings have changed: {}", path.string());
+      }
+    } catch (const Error& error) {
+      m_session.cancel().check();
+      m_session.log().warning("the host mappings stay what they were: {}", error.what());
+    }
+  }
+
+  void put_log_bundle(const mass::LogRequest& wanted) {
+    m_session.log().info("the console wants the logs ({})", wanted.id);
+    std::string archive = mass::log_bundle(m_session.config().defaults.log_dir, wanted.max_bytes);
+    m_session.log().info("{} bytes of logs go to the console", archive.size());
+    m_console.put_log_bundle(wanted.id, std::move(archive));
+  }
+
   void register_when_needed() {
     mass::Registration registration = registration_of(m_session);
     const std::string facts = to_json(registration);
@@ -128,6 +158,7 @@ int print_requests(Session& session) {
     requests.push_back(mass::seen_address_request(settings.proxy, settings.public_ip_timeout));
   }
   requests.push_back(mass::registration_request(settings.proxy, registration_of(session)));
+  requests.push_back(mass::host_mappings_request(settings.proxy));
   requests.push_back(mass::heartbeat_request(settings.proxy, heartbeat_of(session, std::nullopt)));
   Json all = Json::array();
   std::string text;

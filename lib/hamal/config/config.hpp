@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "hamal/util/host_mapping.hpp"
+
 namespace hamal {
 
 /// Where a value came from; for messages.
@@ -124,6 +126,8 @@ struct Config {
   std::map<std::string, NamedSection> platforms;
   std::map<std::string, NamedSection> s3;
   std::map<std::string, NamedSection> jobs;
+  /// No key: what the console said last of names that no resolver knows; the tool puts it here.
+  std::vector<HostMapping> host_mappings;
   std::vector<std::string> warnings;  ///< unknown keys, loose modes: to be logged by the caller
 
   const PlatformTypeSection& platform_type(const std::string& type) const;

@@ -20,6 +20,7 @@ constexpr milliseconds k_connect_timeout{10'000};
 HttpOptions http_options(const ConsoleSettings& settings) {
   HttpOptions options;
   options.pinned_key = settings.pinned_key;
+  options.mappings = settings.mappings;
   options.connect_timeout = std::min(k_connect_timeout, settings.request_timeout);
   options.idle_timeout = settings.request_timeout;
   return options;
@@ -66,6 +67,14 @@ HeartbeatReply Console::send_heartbeat(const Heartbeat& heartbeat) {
       parse_heartbeat_reply(call(heartbeat_request(m_settings.proxy, heartbeat)).body);
   note_time(reply.server_time);
   return reply;
+}
+
+std::vector<HostMapping> Console::host_mappings() {
+  return parse_host_mappings(call(host_mappings_request(m_settings.proxy)).body);
+}
+
+void Console::put_log_bundle(const std::string& id, std::string archive) {
+  call(log_bundle_request(m_settings.proxy, id, std::move(archive)));
 }
 
 std::optional<std::int64_t> Console::clock_skew() const {

@@ -41,6 +41,8 @@ class Console {
   /// This proxy's address as the console sees it, within get_public_ip_timeout.
   std::string seen_address();
   HeartbeatReply send_heartbeat(const Heartbeat& heartbeat);
+  std::vector<HostMapping> host_mappings();
+  void put_log_bundle(const std::string& id, std::string archive);
 
   /// By how many seconds the console's clock was ahead of ours; nullopt before its first reply.
   std::optional<std::int64_t> clock_skew() const;

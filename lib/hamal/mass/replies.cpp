@@ -1,8 +1,8 @@
 #include "hamal/mass/replies.hpp"
 
-#include <arpa/inet.h>
+#include <fmt/core.h>
 
-#include <array>
+#include <algorithm>
 
 #include "hamal/json/strict_json.hpp"
 #include "hamal/mass/reply_fields.hpp"
@@ -13,14 +13,27 @@ namespace hamal::mass {
 namespace {
 
 constexpr std::size_t k_longest_message = 500;
+constexpr std::size_t k_most_mappings = 4096;
+constexpr std::size_t k_most_addresses = 16;
+
+HostMapping mapping_of(const Fields& fields) {
+  HostMapping mapping{to_lower(fields.id("host")), {}};
+  if (!is_host_name(mapping.host)) {
+    fields.refuse("host", "is no host name: " + in_quotes(mapping.host));
+  }
+  for (const auto& item : fields.require_array("addresses")) {
+    if (!item.is_string() || !is_ip_address(item.get_ref<const std::string&>())) {
+      fields.refuse("addresses", "holds what is no address");
+    }
+    mapping.addresses.push_back(item.get<std::string>());
+  }
+  if (mapping.addresses.size() > k_most_addresses) {
+    fields.refuse("addresses", fmt::format("are more than {}", k_most_addresses));
+  }
+  return mapping;
+}
 
 }  // namespace
-
-bool is_address(const std::string& text) {
-  std::array<unsigned char, 16> bytes{};
-  return ::inet_pton(AF_INET, text.c_str(), bytes.data()) == 1 ||
-         ::inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1;
-}
 
 std::chrono::system_clock::time_point parse_registered(std::string_view body) {
   const Place place{"the console's reply to the registration"};
@@ -33,7 +46,7 @@ std::string parse_seen_address(std::string_view body) {
   const nlohmann::json json = parse_strict(body, place);
   const Fields fields(json, place);
   std::string address = fields.id("address");
-  if (!is_address(address)) {
+  if (!is_ip_address(address)) {
     fields.refuse("address", "is no address: " + in_quotes(address));
   }
   return address;
@@ -53,6 +66,29 @@ HeartbeatReply parse_heartbeat_reply(std::string_view body) {
     }
   }
   return reply;
+}
+
+std::vector<HostMapping> parse_host_mappings(std::string_view body) {
+  const Place place{"the console's host mappings"};
+  const nlohmann::json json = parse_strict(body, place);
+  const Fields fields(json, place);
+  const nlohmann::json& list = fields.require("mappings");
+  if (!list.is_array() || list.size() > k_most_mappings) {
+    fields.refuse("mappings", fmt::format("is no array of at most {}", k_most_mappings));
+  }
+  std::vector<HostMapping> mappings;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    mappings.push_back(mapping_of(Fields(list[i], place, fmt::format("mappings[{}].", i))));
+  }
+  std::sort(mappings.begin(), mappings.end(),
+            [](const HostMapping& a, const HostMapping& b) { return a.host < b.host; });
+  const auto twice = std::adjacent_find(
+      mappings.begin(), mappings.end(),
+      [](const HostMapping& a, const HostMapping& b) { return a.host == b.host; });
+  if (twice != mappings.end()) {
+    fields.refuse("mappings", "has this host twice: " + twice->host);
+  }
+  return mappings;
 }
 
 Problem parse_problem(std::string_view body) noexcept {

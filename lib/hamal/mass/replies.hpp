@@ -6,6 +6,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "hamal/util/host_mapping.hpp"
 
 namespace hamal::mass {
 
@@ -30,10 +33,10 @@ std::chrono::system_clock::time_point parse_registered(std::string_view body);
 /// An IPv4 or IPv6 address.
 std::string parse_seen_address(std::string_view body);
 HeartbeatReply parse_heartbeat_reply(std::string_view body);
+/// The whole set or none: one that is wrong in a place is not used in any.
+std::vector<HostMapping> parse_host_mappings(std::string_view body);
 
 /// Never throws: what stands between may answer in any words.
 Problem parse_problem(std::string_view body) noexcept;
-
-bool is_address(const std::string& text);
 
 }  // namespace hamal::mass

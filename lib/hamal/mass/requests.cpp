@@ -36,4 +36,16 @@ ConsoleRequest heartbeat_request(const std::string& proxy, const Heartbeat& hear
   return made;
 }
 
+ConsoleRequest host_mappings_request(const std::string& proxy) {
+  return request("the host mappings", "GET", path_of(proxy, "/host-mappings"));
+}
+
+ConsoleRequest log_bundle_request(const std::string& proxy, const std::string& id,
+                                  std::string archive) {
+  ConsoleRequest made =
+      request("the log bundle", "PUT", path_of(proxy, "/log-bundles/" + id), std::move(archive));
+  made.content_type = "application/zstd";
+  return made;
+}
+
 }  // namespace hamal::mass

@@ -27,5 +27,8 @@ struct ConsoleRequest {
 ConsoleRequest registration_request(const std::string& proxy, const Registration& registration);
 ConsoleRequest seen_address_request(const std::string& proxy, std::chrono::milliseconds timeout);
 ConsoleRequest heartbeat_request(const std::string& proxy, const Heartbeat& heartbeat);
+ConsoleRequest host_mappings_request(const std::string& proxy);
+ConsoleRequest log_bundle_request(const std::string& proxy, const std::string& id,
+                                  std::string archive);
 
 }  // namespace hamal::mass

@@ -89,6 +89,7 @@ ConsoleSettings console_settings(const Config& config) {
   }
   settings.request_timeout = mass.default_request_timeout;
   settings.public_ip_timeout = mass.get_public_ip_timeout;
+  settings.mappings = config.host_mappings;
   return settings;
 }
 

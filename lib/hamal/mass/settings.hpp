@@ -3,6 +3,7 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hamal/config/config.hpp"
 
@@ -15,6 +16,7 @@ struct ConsoleSettings {
   std::string pinned_key;  ///< HttpOptions::pinned_key; empty: the system's authorities decide
   std::chrono::milliseconds request_timeout{600'000};
   std::chrono::milliseconds public_ip_timeout{5'000};
+  std::vector<HostMapping> mappings;
 };
 
 /// Whether a console is configured at all.

@@ -118,6 +118,30 @@ CurlTransfer::CurlTransfer(const HttpRequest& request, const HttpOptions& option
   set(easy, CURLOPT_HEADERDATA, static_cast<void*>(this));
   set_method();
   set_headers(options);
+  set_addresses(options.mappings);
+}
+
+void CurlTransfer::set_addresses(const std::vector<HostMapping>& mappings) {
+  constexpr std::string_view k_scheme = "https://";
+  if (mappings.empty() || !m_request.url.starts_with(k_scheme)) {
+    return;
+  }
+  const std::string place = host_of(m_request.url).substr(k_scheme.size());
+  const std::size_t colon = place.rfind(':');
+  const bool has_port = colon != std::string::npos && place.back() != ']';
+  const std::string host = to_lower(place.substr(0, has_port ? colon : place.size()));
+  const auto found = std::find_if(mappings.begin(), mappings.end(),
+                                  [&host](const HostMapping& one) { return one.host == host; });
+  if (found == mappings.end()) {
+    return;
+  }
+  std::string entry = host + ":" + (has_port ? place.substr(colon + 1) : "443") + ":";
+  for (const std::string& address : found->addresses) {
+    const bool v6 = address.find(':') != std::string::npos;
+    entry += (entry.back() == ':' ? "" : ",") + (v6 ? "[" + address + "]" : address);
+  }
+  m_addresses.reset(curl_slist_append(nullptr, entry.c_str()));
+  set(m_easy.get(), CURLOPT_RESOLVE, m_addresses.get());
 }
 
 void CurlTransfer::set_method() {

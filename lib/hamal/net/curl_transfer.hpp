@@ -33,6 +33,7 @@ class CurlTransfer {
 
   void set_method();
   void set_headers(const HttpOptions& options);
+  void set_addresses(const std::vector<HostMapping>& mappings);
   std::size_t take_body(std::string_view bytes);
   void take_header(std::string_view line);
 
@@ -46,6 +47,7 @@ class CurlTransfer {
   const HttpRequest& m_request;
   std::unique_ptr<CURL, FreeEasy> m_easy;
   std::unique_ptr<curl_slist, FreeList> m_headers;
+  std::unique_ptr<curl_slist, FreeList> m_addresses;
   std::size_t m_sent = 0;
   HttpReply m_reply;
   std::string m_trouble;  ///< curl writes more here than its code says

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "hamal/util/cancel.hpp"
+#include "hamal/util/host_mapping.hpp"
 
 namespace hamal {
 
@@ -50,18 +51,13 @@ struct HttpReply {
   std::string_view header(std::string_view name) const noexcept;  ///< empty when there is none
 };
 
-/// Addresses of a host that are used instead of asking the resolver.
-struct HttpMapping {
-  std::string host;
-  std::vector<std::string> addresses;  ///< IPv4 or IPv6, without brackets
-};
-
 struct HttpOptions {
   std::string ca_file;  ///< empty: the system's certificates
   /// public_key_pin() of the peer's key. Then the key alone says whether the peer is who it should
   /// be: neither its certificate's issuer, nor its names, nor its dates matter.
   std::string pinned_key = {};
-  std::vector<HttpMapping> mappings = {};
+  /// Used in place of the resolver, for https:// alone: what proves who it is may be anywhere.
+  std::vector<HostMapping> mappings = {};
   std::chrono::milliseconds connect_timeout{10'000};
   /// A request is given up on which nothing has moved for so long; whole seconds.
   std::chrono::milliseconds idle_timeout{30'000};

@@ -64,6 +64,7 @@ S3Client::S3Client(S3Options options, const CancelToken& cancel)
     : m_options(std::move(options)),
       m_cancel(cancel),
       m_http({.ca_file = m_options.ca_file,
+              .mappings = m_options.mappings,
               .connect_timeout = milliseconds(10'000),
               .idle_timeout = m_options.request_timeout,
               .user_agent = "hamal"},

@@ -80,6 +80,7 @@ S3Options read_s3_options(const Endpoint& endpoint, const Config& config) {
     options.session_token = secret(section, "session_token");
   }
   options.ca_file = section.get("ca_file");
+  options.mappings = config.host_mappings;
   options.virtual_style = section.get("addressing_style") == "virtual";
   options.parallel_requests = static_cast<unsigned>(
       parse_count(section.get("parallel_requests"), {1, 1024}).value_or(options.parallel_requests));

@@ -3,6 +3,9 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "hamal/util/host_mapping.hpp"
 
 namespace hamal {
 
@@ -20,6 +23,7 @@ struct S3Options {
   std::string secret_key;
   std::string session_token;
   std::string ca_file;
+  std::vector<HostMapping> mappings;
   bool virtual_style = false;
   unsigned parallel_requests = 16;
   std::chrono::milliseconds retry_max{60'000};

@@ -60,6 +60,25 @@ TEST(Replies, AddressesAreAddresses) {
   }
 }
 
+TEST(Replies, MappingsAreTakenAsAWholeOrNotAtAll) {
+  const auto mappings = parse_host_mappings(
+      R"({"mappings": [{"host": "B.example", "addresses": ["192.0.2.1", "2001:db8::1"]},
+          {"host": "a", "addresses": ["192.0.2.2"]}]})");
+  ASSERT_EQ(mappings.size(), 2U);
+  EXPECT_EQ(mappings[0].host, "a");
+  EXPECT_EQ(mappings[1].addresses.size(), 2U);
+  EXPECT_TRUE(parse_host_mappings(R"({"mappings": []})").empty());
+  for (const char* wrong : {"{}", R"({"mappings": {}})", R"({"mappings": [{"host": "a"}]})",
+                            R"({"mappings": [{"host": "a", "addresses": []}]})",
+                            R"({"mappings": [{"host": "a", "addresses": [1]}]})",
+                            R"({"mappings": [{"host": "a", "addresses": ["b"]}]})",
+                            R"({"mappings": [{"host": "a b", "addresses": ["192.0.2.1"]}]})",
+                            R"({"mappings": [{"host": "a", "addresses": ["192.0.2.1"]},
+                         {"host": "A", "addresses": ["192.0.2.2"]}]})"}) {
+    EXPECT_THAT(refusal(parse_host_mappings, wrong), HasSubstr("host mappings")) << wrong;
+  }
+}
+
 TEST(Replies, AProblemIsOneLine) {
   const Problem problem = parse_problem(R"({"error": "busy", "message": "a\nb"})");
   EXPECT_EQ(problem.error, "busy");
