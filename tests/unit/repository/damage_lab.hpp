@@ -10,6 +10,7 @@
 #include "hamal/util/file.hpp"
 #include "repository/bytes.hpp"
 #include "repository/memory_store.hpp"
+#include "repository/placed_record.hpp"
 #include "util/temporary_directory.hpp"
 
 namespace hamal::repository {
@@ -38,15 +39,8 @@ class DamageLab : public testing::Test {
     PackBuilder pack({});
     std::vector<LayerEntry> entries;
     for (const auto& [offset, bytes] : writes) {
-      LayerEntry entry;
-      entry.extent = {offset, bytes.size(), ExtentKind::data};
-      entry.id = repository->keyring().record_id(bytes);
-      entry.plain = static_cast<std::uint32_t>(bytes.size());
-      entry.place = {{manifest.session, 0}, pack.offset(), 0};
-      encoder.encode(entry.id, bytes, pack.buffer());
-      entry.place.length = static_cast<std::uint32_t>(pack.offset() - entry.place.offset);
-      pack.added();
-      entries.push_back(entry);
+      entries.push_back(
+          place_record(repository->keyring(), encoder, pack, {manifest.session, 0}, offset, bytes));
     }
     store->put(pack_of(manifest), pack.finish());
     const auto source = vector_entries(entries);

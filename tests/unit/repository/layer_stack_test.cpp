@@ -11,8 +11,18 @@
 namespace hamal::repository {
 namespace {
 
-std::uint64_t any_seed() {
-  return std::random_device()();
+/// Random trials, each of which its seed makes again; `trial(dice, lab, records)`.
+template <typename Trial>
+void for_random_trials(unsigned count, const Trial& trial) {
+  const std::uint64_t first = std::random_device()();
+  for (std::uint64_t seed = first; seed < first + count && !testing::Test::HasFatalFailure();
+       ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Dice dice(seed);
+    LayerLab lab;
+    std::uint64_t records = 0;
+    trial(dice, lab, records);
+  }
 }
 
 /// Random layers and what the stack of them shows.
@@ -35,12 +45,7 @@ struct RandomStack {
 };
 
 TEST(LayerStack, ShowsOfEveryByteWhatIsNewest) {
-  const std::uint64_t first = any_seed();
-  for (std::uint64_t seed = first; seed < first + 60; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    Dice dice(seed);
-    LayerLab lab;
-    std::uint64_t records = 0;
+  for_random_trials(60, [](Dice& dice, LayerLab& lab, std::uint64_t& records) {
     const RandomStack stack(dice, lab, dice(1, 2000), records, 7);
     for (int i = 0; i < 6; ++i) {
       const std::uint64_t begin = i == 0 ? 0 : dice(0, stack.size);
@@ -52,16 +57,11 @@ TEST(LayerStack, ShowsOfEveryByteWhatIsNewest) {
       std::fill_n(expected.begin(), begin, Cell{});
       ASSERT_TRUE(got == expected) << "from " << begin;
     }
-  }
+  });
 }
 
 TEST(LayerStack, SkippingShowsTheSame) {
-  const std::uint64_t first = any_seed();
-  for (std::uint64_t seed = first; seed < first + 40; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    Dice dice(seed);
-    LayerLab lab;
-    std::uint64_t records = 0;
+  for_random_trials(40, [](Dice& dice, LayerLab& lab, std::uint64_t& records) {
     const RandomStack stack(dice, lab, dice(1, 3000), records, 5);
     const auto source = visible_entries(stack.layers);
     std::uint64_t from = 0;
@@ -82,16 +82,11 @@ TEST(LayerStack, SkippingShowsTheSame) {
         source->skip_to(from);
       }
     }
-  }
+  });
 }
 
 TEST(LayerStack, MergedLayersShowTheSame) {
-  const std::uint64_t first = any_seed();
-  for (std::uint64_t seed = first; seed < first + 40; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    Dice dice(seed);
-    LayerLab lab;
-    std::uint64_t records = 0;
+  for_random_trials(40, [](Dice& dice, LayerLab& lab, std::uint64_t& records) {
     RandomStack stack(dice, lab, dice(1, 2000), records, 7);
     while (stack.layers.size() > 1) {
       const std::size_t count = dice(2, stack.layers.size());
@@ -105,7 +100,7 @@ TEST(LayerStack, MergedLayersShowTheSame) {
       paint(got, drain(*visible_entries(stack.layers), stack.size));
       ASSERT_TRUE(got == stack.cells) << stack.layers.size() << " layers left";
     }
-  }
+  });
 }
 
 /// A reader cannot tell what no layer covers from zero.
@@ -114,12 +109,7 @@ Cell seen(const Cell& cell) {
 }
 
 TEST(LayerStack, TellsExactlyWhereTwoDiffer) {
-  const std::uint64_t first = any_seed();
-  for (std::uint64_t seed = first; seed < first + 80; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    Dice dice(seed);
-    LayerLab lab;
-    std::uint64_t records = 0;
+  for_random_trials(80, [](Dice& dice, LayerLab& lab, std::uint64_t& records) {
     const RandomStack base(dice, lab, dice(1, 1500), records, 4);
     RandomStack from = base;
     RandomStack to = base;
@@ -149,7 +139,7 @@ TEST(LayerStack, TellsExactlyWhereTwoDiffer) {
       const Cell after = seen(to.cells[at]);
       ASSERT_EQ(told[at].is, before == after ? Cell::Is::nothing : after.is) << at;
     }
-  }
+  });
 }
 
 TEST(LayerStack, DifferencesNeedNoLookAtWhatIsShared) {

@@ -15,6 +15,7 @@
 #include "hamal/repository/pack.hpp"
 #include "hamal/repository/repository.hpp"
 #include "hamal/repository/version_reader.hpp"
+#include "placed_record.hpp"
 
 namespace hamal::repository {
 
@@ -84,7 +85,7 @@ class VersionLab {
     auto pack = std::make_unique<PackBuilder>(std::vector<KeyId>{});
     std::uint64_t in_pack = 0;
     std::vector<LayerEntry> entries;
-    std::map<RecordId, RecordPlace> stored;
+    std::map<RecordId, LayerEntry> stored;
     const auto close = [&] {
       if (!pack->empty()) {
         const Bytes bytes = pack->finish();
@@ -102,23 +103,17 @@ class VersionLab {
         const std::uint64_t cut = (at / k_record_bytes + 1) * k_record_bytes;
         const std::uint64_t end = std::min(extent.end(), cut);
         const auto plain = ByteView(m_content).subspan(at, end - at);
-        LayerEntry entry;
-        entry.extent = {at, end - at, ExtentKind::data};
-        entry.plain = static_cast<std::uint32_t>(end - at);
-        entry.id = m_repository.keyring().record_id(plain);
-        auto [place, is_new] = stored.try_emplace(entry.id);
+        auto [known, is_new] = stored.try_emplace(m_repository.keyring().record_id(plain));
         if (is_new) {
           if (in_pack == records_per_pack) {
             close();
           }
-          place->second = {{m_session, m_packs}, pack->offset(), 0};
-          encoder.encode(entry.id, plain, pack->buffer());
-          pack->added();
+          known->second =
+              place_record(m_repository.keyring(), encoder, *pack, {m_session, m_packs}, at, plain);
           ++in_pack;
-          place->second.length = static_cast<std::uint32_t>(pack->offset() - place->second.offset);
         }
-        entry.place = place->second;
-        entries.push_back(entry);
+        entries.push_back(known->second);
+        entries.back().extent.offset = at;
         at = end;
       }
     }
