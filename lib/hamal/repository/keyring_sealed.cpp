@@ -163,8 +163,10 @@ SecretKey unwrap_data_key(const DataKey& key, const PrivateKey& private_key) {
       return private_key.unwrap(one.key, data_key_purpose(key.id), data_key_key(key.id));
     }
   }
-  throw Error(ErrorKind::failed,
-              "the key is not wrapped to recipient " + private_key.fingerprint().substr(0, 16),
+  // Nothing is damaged, and nothing else that it sealed can be read either: no error of a range.
+  throw Error(ErrorKind::usage,
+              "the data key is not wrapped to recipient " +
+                  private_key.fingerprint().substr(0, 16) + ", whose private key is configured",
               data_key_key(key.id),
               "hamal-repo key rewrap, run where an older recipient's private key is, wraps it");
 }

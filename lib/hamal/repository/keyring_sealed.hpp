@@ -10,7 +10,8 @@ namespace hamal::repository {
 /// The description need not be authenticated yet.
 std::unique_ptr<Keyring> make_sealed_keyring(const Description& description, Secrets secrets);
 
-/// The data key itself. Throws a permanent Error when it was not wrapped to this private key.
+/// The data key itself. Throws Error(usage) when it was not wrapped to this private key, a
+/// permanent one when what is wrapped is damaged.
 SecretKey unwrap_data_key(const DataKey& key, const PrivateKey& private_key);
 
 }  // namespace hamal::repository

@@ -8,6 +8,13 @@
 namespace hamal::repository {
 namespace {
 
+/// A key that is missing, a store that cannot be reached: no word on what the pack holds.
+void rethrow_if_of_the_reader(const Error& error) {
+  if (error.kind() != ErrorKind::failed || error.transient()) {
+    throw;  // NOLINT: called from handlers alone
+  }
+}
+
 // One after the other, as far as headers lead from one to the next.
 void salvage(ByteView pack, const std::string& object, RecordDecoder& decoder,
              CheckedPack& checked) {
@@ -24,7 +31,8 @@ void salvage(ByteView pack, const std::string& object, RecordDecoder& decoder,
       decoder.decode(pack.subspan(at, length), header.id, keys, object,
                      std::span(plain).first(header.plain_length));
       checked.records.emplace(at, header.id);
-    } catch (const Error&) {
+    } catch (const Error& error) {
+      rethrow_if_of_the_reader(error);
       // This one is bad; the next may not be.
     }
     at += length;
@@ -47,13 +55,15 @@ CheckedPack check_pack(ByteView pack, const std::string& object, RecordDecoder* 
     });
     return checked;
   } catch (const Error& error) {
+    rethrow_if_of_the_reader(error);
     checked.records.clear();
     checked.problem = error.problem();
   }
   if (decoder != nullptr) {
     try {
       salvage(pack, object, *decoder, checked);
-    } catch (const Error&) {
+    } catch (const Error& error) {
+      rethrow_if_of_the_reader(error);
       // No header where one should be: what lies beyond cannot be found.
     }
   }

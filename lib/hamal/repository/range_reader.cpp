@@ -157,6 +157,9 @@ void RangeReader::rethrow(const Record& record) const {
     throw Error(ErrorKind::failed, what + "what holds them is missing", error.object(),
                 "hamal-repo verify says what else suffers; other versions may still restore");
   } catch (const Error& error) {
+    if (error.kind() != ErrorKind::failed) {
+      throw;  // no matter of these bytes: a key that is missing
+    }
     throw Error(error.kind(), what + error.problem(), error.object(), error.hint(),
                 error.transient() ? Transience::transient : Transience::permanent);
   }

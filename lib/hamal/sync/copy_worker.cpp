@@ -26,11 +26,13 @@ constexpr int k_longest_wait_ms = 200;
 
 constexpr std::uint64_t k_mib = 1U << 20;
 
-bool is_transient(const std::exception_ptr& error) {
+/// Of the connection, or of what was configured (a key that is missing): reading elsewhere, or
+/// less at a time, does not help.
+bool is_of_the_whole_source(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
   } catch (const Error& known) {
-    return known.transient();
+    return known.transient() || known.kind() != ErrorKind::failed;
   } catch (...) {
     return false;
   }
@@ -261,10 +263,11 @@ void CopyWorker::start_zero(Slot& slot, std::uint64_t offset, std::uint64_t leng
   add_target(since);
 }
 
-// The connection's failure ends the copy (and is retried as a whole); a range's is its own.
+// The source's failure ends the copy (one of the connection is retried as a whole); a range's is
+// its own.
 void CopyWorker::read_failed(Slot& slot, const std::exception_ptr& error) {
   m_stats.read_bytes -= slot.m_piece.extent.length;
-  if (is_transient(error)) {
+  if (is_of_the_whole_source(error)) {
     std::rethrow_exception(error);
   }
   m_shared.work.read_failed(slot.m_piece, error, steady_clock::now());

@@ -7,6 +7,7 @@
 #include "hamal/repository/data_key.hpp"
 #include "hamal/repository/hash.hpp"
 #include "hamal/repository/hex.hpp"
+#include "hamal/repository/key_pair.hpp"
 #include "hamal/repository/pack.hpp"
 #include "hamal/util/error.hpp"
 #include "repository/bytes.hpp"
@@ -196,6 +197,24 @@ TEST_F(SealedKeyring, FindsEveryFlippedBitOfASealedRecord) {
   EXPECT_THROW(decoder.decode(stored, id, {}, "p", read), Error);
   decoder.decode(stored, id, keys, "p", read);
   EXPECT_EQ(read, plain);
+}
+
+TEST_F(SealedKeyring, SaysWhichDataKeyIsNotWrappedToTheReaderAndWhatHelps) {
+  const Bytes pack = write_pack({m_records[2]});
+  const Description later =
+      describe_encrypted(k_encrypted_id, {k_alice.public_key, k_carol.public_key}, proxy_keys());
+  const auto carol = make_keyring(later, reader_keys(k_carol));
+  try {
+    read_pack(*carol, pack);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage) << "not as damage of what it sealed";
+    EXPECT_EQ(error.object(), data_key_key(m_key_objects.begin()->first));
+    const std::string name =
+        PublicKey::parse(k_carol.public_key, "carol").fingerprint().substr(0, 16);
+    EXPECT_NE(error.problem().find("not wrapped to recipient " + name), std::string::npos);
+    EXPECT_NE(error.hint().find("hamal-repo key rewrap"), std::string::npos);
+  }
 }
 
 TEST_F(SealedKeyring, DoesNotTakeADataKeyThatWasTamperedWith) {

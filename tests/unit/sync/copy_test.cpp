@@ -149,6 +149,20 @@ TEST_P(CopyTest, ATransientReadErrorIsTheConnectionsAndThrown) {
   EXPECT_THROW(copy(from, to, whole_disk(4U << 20, ExtentKind::data), Blank::yes), Error);
 }
 
+// As of a key that is not configured: the range is as good as any other.
+TEST_P(CopyTest, AnErrorOfTheConfigurationIsThrownAtOnceAndNotARanges) {
+  MemoryDisk from(4U << 20, GetParam().source);
+  MemoryDisk to(4U << 20, GetParam().target);
+  from.bad_offset = 3U << 20;
+  from.bad_kind = ErrorKind::usage;
+  try {
+    copy(from, to, whole_disk(4U << 20, ExtentKind::data), Blank::yes);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+  }
+}
+
 TEST_P(CopyTest, WhatIsFinishedMergesToOneRangeAcrossThePlansGaps) {
   MemoryDisk from(8U << 20, GetParam().source);
   MemoryDisk to(8U << 20, GetParam().target);

@@ -29,6 +29,7 @@ struct MemoryDisk {
   std::size_t bad_offset = ~std::size_t{0};
   bool all_bad = false;
   Transience bad = Transience::permanent;
+  ErrorKind bad_kind = ErrorKind::failed;
   std::atomic<std::uint64_t> reads{0};
   std::atomic<std::uint64_t> writes{0};
   std::atomic<std::uint64_t> zeros{0};
@@ -109,7 +110,7 @@ class MemoryReader final : public BlockReader {
           [this, offset, into]() -> std::exception_ptr {
             if (m_disk.is_bad(offset, into.size())) {
               return std::make_exception_ptr(
-                  Error(ErrorKind::failed, "bad range", "memory", "", m_disk.bad));
+                  Error(m_disk.bad_kind, "bad range", "memory", "", m_disk.bad));
             }
             std::memcpy(into.data(), m_disk.bytes.data() + offset, into.size());
             return nullptr;
@@ -148,7 +149,7 @@ class MemoryWriter final : public BlockWriter {
           [this, offset, from]() -> std::exception_ptr {
             if (m_disk.is_bad(offset, from.size())) {
               return std::make_exception_ptr(
-                  Error(ErrorKind::failed, "bad range", "memory", "", m_disk.bad));
+                  Error(m_disk.bad_kind, "bad range", "memory", "", m_disk.bad));
             }
             m_disk.touch(offset, from.size());
             std::memcpy(m_disk.bytes.data() + offset, from.data(), from.size());
