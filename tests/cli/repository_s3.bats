@@ -250,3 +250,43 @@ packs_are_there() {
   [ "$(field "$W/out" 'd["disks"][0]["mode"], d["disks"][0]["written_bytes"]')" = "('incremental', 65536)" ]
   cmp "$W/first.raw" "$W/restored.raw"
 }
+
+@test "encrypted: who has no private key adds an increment, and who has it restores every version" {
+  local version
+  start_qsd 1
+  R=s3://lab/secret
+  (umask 077 && mkdir "$W/keys")
+  hamal-repo key generate "$W/keys/alice" > /dev/null
+  hamal-repo key generate --index-key "$W/keys/index" > /dev/null
+  # Hosts with a configuration and a state of their own.
+  host() {
+    mkdir -p "$W/$1/lib" "$W/$1/log"
+    { sed -e "s|$W/lib|$W/$1/lib|; s|$W/log|$W/$1/log|" "$W/hamal.conf"; printf '%s\n' "[repository]" "$2"; } > "$W/$1.conf"
+    chmod 0600 "$W/$1.conf"
+  }
+  host proxy "index_key = file:$W/keys/index"
+  host reader "private_key = file:$W/keys/alice"
+  export HAMAL_CONFIG=$W/proxy.conf
+  succeeds hamal-repo init "$R" --recipient "$W/keys/alice.pub"
+  yes "the plain words of this guest" | head -c 1M > "$W/words"
+  guest 0 "write -s $W/words 0 1M" "write -P 2 5M 100k"
+  keep 0 first
+  protect
+  guest 0 "write -P 3 5M 8k" "write -P 4 9M 64k"
+  keep 0 second
+  protect
+  [ "$(result 'd["disks"][0]["mode"]')" = incremental ]
+  [ "$(result 'd["disks"][0]["repository"]["stored_bytes"] < 200000')" = True ]
+  [ "$(versions)" = 2 ]
+  fails 2 "no private key is configured" hamal-cbt-read "$R" --vm web --disk 0 --raw
+  succeeds hamal-repo verify --full "$R"
+  has "$out" "their checksums, not their content*all is well"
+  export HAMAL_CONFIG=$W/reader.conf
+  succeeds hamal-repo verify --full "$R"
+  for version in first second; do
+    hamal-cbt-read "$R" --vm web --disk 0 --at "$([ $version = first ] && echo 1 || echo 2)" |
+      hamal-sync - --target "file:$W/restored.raw" --force > /dev/null
+    cmp "$W/restored.raw" "$W/$version-0.raw"
+    rm "$W/restored.raw"
+  done
+}
