@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "hamal/repository/prune_round.hpp"
 #include "memory_store.hpp"
+#include "repository/encrypted.hpp"
 #include "simulated_store.hpp"
 #include "small_writer.hpp"
 #include "util/temporary_directory.hpp"
@@ -133,6 +137,66 @@ TEST_F(CompactionTest, DamagedRecordsStayWhereTheyAre) {
   const CompactionReport report = compact(context(), options());
   EXPECT_EQ(report.damaged, 1U);
   EXPECT_EQ(report.new_packs, 0U);
+}
+
+/// Written with all keys, kept with the index key alone.
+class SealedCompactionTest : public CompactionTest {
+ protected:
+  SealedCompactionTest() {
+    m_store = std::make_shared<hamal::test::MemoryStore>();
+    init_repository(*m_store, {{k_alice.public_key}, proxy_keys()});
+    m_reader = open_with(reader_keys());
+    m_writer = std::make_unique<SmallWriter>(*m_reader, m_directory / "layer");
+    m_repository = open_with(proxy_keys());
+  }
+  std::unique_ptr<Repository> open_with(const RepositorySection& keys) {
+    Config config;
+    config.repository = keys;
+    return open_repository(
+        std::make_unique<test::SimulatedStore>(m_world, m_store, test::View::plain), config);
+  }
+  /// The bodies of all records, as they are stored.
+  std::multiset<std::string> bodies() {
+    std::multiset<std::string> all;
+    std::vector<std::string> keys;
+    m_store->list("packs/", [&](const ObjectInfo& object) { keys.push_back(object.key); });
+    for (const std::string& key : keys) {
+      const std::string pack = m_store->get(key, 1U << 20);
+      scan_pack(bytes_of(pack), key,
+                [&](std::uint64_t offset, const RecordHeader& header, ByteView /*stored*/) {
+                  all.insert(pack.substr(offset + k_record_header_bytes, header.body_length));
+                });
+    }
+    return all;
+  }
+  std::unique_ptr<Repository> m_reader;
+};
+
+TEST_F(SealedCompactionTest, MovesWhatIsSealedAsItIsWithoutThePrivateKey) {
+  write({1, 2, 3, 4});
+  write({1, 5, 6, 7});
+  write({1, 5, 8, 9});
+  EXPECT_FALSE(m_repository->keyring().can_read_records());
+  PruneOptions keep;
+  keep.keep.last = 2;
+  EXPECT_FALSE(prune(context(), keep).waits);
+  const auto before = bodies();
+  CompactionOptions all = options();
+  all.sparse_percent = 101;
+  const CompactionReport report = compact(context(), all);
+  EXPECT_EQ(report.sparse_packs, 3U);
+  EXPECT_EQ(report.new_packs, 1U) << "of records under three data keys";
+  EXPECT_FALSE(prune(context(), keep).waits);
+  EXPECT_EQ(count("packs/"), 1U);
+  // Six records are needed of the nine that there were. Sealed anew, each would be another text.
+  const auto after = bodies();
+  EXPECT_EQ(after.size(), 6U);
+  EXPECT_TRUE(std::includes(before.begin(), before.end(), after.begin(), after.end()));
+  const auto reader = open_with(reader_keys());
+  const auto versions = reader->visible_versions(k_vm);
+  ASSERT_EQ(versions.size(), 2U);
+  EXPECT_EQ(SmallWriter::read_blocks(*reader, versions[0].disks.front()), (Blocks{1, 5, 6, 7}));
+  EXPECT_EQ(SmallWriter::read_blocks(*reader, versions[1].disks.front()), (Blocks{1, 5, 8, 9}));
 }
 
 TEST_F(CompactionTest, ObjectsReadBackAndNothingElseDoes) {

@@ -18,6 +18,7 @@
 #include "hamal/repository/repository.hpp"
 #include "hamal/repository/session_object.hpp"
 #include "hamal/util/file.hpp"
+#include "placed_record.hpp"
 
 namespace hamal::repository::test {
 
@@ -131,12 +132,22 @@ class SmallWriter {
     const std::string key = pack_key(place.pack);
     repository.store().get_range(key, place.offset, stored);
     Bytes plain(entry.plain);
-    RecordDecoder(repository.keyring(), {}).decode(stored, entry.id, {}, key, plain);
+    RecordDecoder decoder(repository.keyring(), [&](const KeyId& id) {
+      return repository.store().get(data_key_key(id), 1U << 20);
+    });
+    decoder.decode(stored, entry.id, read_keys(repository, key), key, plain);
     std::uint64_t value = 0;
     for (std::size_t i = 0; i < 8; ++i) {
       value |= std::to_integer<std::uint64_t>(plain[i]) << (8 * i);
     }
     return value;
+  }
+
+  static std::vector<KeyId> read_keys(Repository& repository, const std::string& pack) {
+    if (!repository.keyring().encrypted()) {
+      return {};
+    }
+    return parse_pack_header(bytes_of(repository.store().get(pack, 1U << 20)), pack);
   }
 
   std::set<PackName> list_packs() {
@@ -212,7 +223,12 @@ class SmallWriter {
     std::string key_object;
     const auto sealer = m_repository.keyring().new_sealer(key_object);
     RecordEncoder encoder(*sealer);
-    PackBuilder pack({});
+    std::vector<KeyId> keys;
+    if (const auto id = sealer->key_id()) {
+      m_repository.store().put(data_key_key(*id), bytes_of(key_object));
+      keys.push_back(*id);
+    }
+    PackBuilder pack(keys);
     for (std::size_t i = 0; i < after.size(); ++i) {
       if (base && before[i] == after[i]) {
         continue;
@@ -226,10 +242,8 @@ class SmallWriter {
         if (const auto known = find(session, entry.id)) {
           entry.place = *known;
         } else {
-          const std::uint64_t at = pack.offset();
-          encoder.encode(entry.id, plain, pack.buffer());
-          pack.added();
-          entry.place = {{session.id, 0}, at, static_cast<std::uint32_t>(pack.offset() - at)};
+          entry = place_record(m_repository.keyring(), encoder, pack, {session.id, 0}, i * k_block,
+                               plain);
         }
       }
       entries.push_back(entry);
