@@ -64,6 +64,44 @@ TEST_F(LockOnRadosgw, OrLeavesADeleteMarker) {
   EXPECT_THAT(versions(), HasSubstr("DeleteMarker"));
 }
 
+// Seen to fail without hidden_version() of the store.
+TEST_F(LockOnRadosgw, WhatADeleteMarkerHidesIsStillReadInRanges) {
+  const auto store = open("remove_versions = no");
+  const auto range = [&] {
+    std::string into(3, '?');
+    store->get_range("packs/k", 2, std::as_writable_bytes(std::span(into)));
+    return into;
+  };
+  store->put("packs/k", bytes("0123456"));
+  store->remove("packs/k");
+  store->remove("packs/k");  // a marker on a marker
+  EXPECT_EQ(range(), "234");
+  EXPECT_FALSE(store->head("packs/k"));
+  EXPECT_THROW(store->get("packs/k", 10), ObjectMissing);
+  // Of a longer name of which a version is there, and of one without any: missing.
+  store->put("packs/k.longer", bytes("abcdefg"));
+  open()->remove("packs/k");
+  EXPECT_THROW(range(), ObjectMissing);
+}
+
+TEST_F(LockOnRadosgw, ALockHoldsTheVersionBelowADeleteMarker) {
+  const auto store = open();
+  store->put("packs/k", bytes("0123456"));
+  store->lock_until("packs/k", store->now() + std::chrono::hours(1));
+  open("remove_versions = no")->remove("packs/k");  // as one without the right to remove versions
+  EXPECT_FALSE(store->head("packs/k"));
+  std::string into(7, '?');
+  store->get_range("packs/k", 0, std::as_writable_bytes(std::span(into)));
+  EXPECT_EQ(into, "0123456");
+  try {
+    store->remove("packs/k");
+    ADD_FAILURE() << "removed";
+  } catch (const Error& error) {
+    EXPECT_FALSE(error.transient());
+  }
+  EXPECT_THAT(versions(), HasSubstr("<Version>")) << "what is locked is there";
+}
+
 // Ceph 16 ignores If-None-Match in buckets with versions: what is tried before it is believed is
 // seen.
 TEST_F(LockOnRadosgw, PutIfAbsentIsRefusedWhereItWouldReplace) {

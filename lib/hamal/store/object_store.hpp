@@ -69,7 +69,8 @@ class ObjectStore {
   /// The whole object. Throws ObjectMissing; Error when it is larger than `limit` bytes.
   virtual std::string get(const std::string& key, std::uint64_t limit) = 0;
   /// Exactly [offset, offset + into.size()) of it. Throws ObjectMissing; a permanent Error when the
-  /// object ends before that.
+  /// object ends before that. Where a delete marker hides an object that has versions, this reads
+  /// the newest of them; all other calls take it for missing.
   virtual void get_range(const std::string& key, std::uint64_t offset,
                          std::span<std::byte> into) = 0;
   virtual std::optional<ObjectInfo> head(const std::string& key) = 0;

@@ -191,8 +191,8 @@ S3VersionListing parse_s3_version_listing(std::string_view body, const std::stri
     if (listing.versions.size() == k_most_entries) {
       refuse(what, "more entries than were asked for");
     }
-    listing.versions.push_back(
-        {key_of(root, required(node, "Key", what), what), required(node, "VersionId", what)});
+    listing.versions.push_back({key_of(root, required(node, "Key", what), what),
+                                required(node, "VersionId", what), is_named(node, "DeleteMarker")});
   }
   if (listing.truncated && listing.next_key.empty()) {
     refuse(what, "<NextKeyMarker> is missing");

@@ -28,9 +28,10 @@ struct S3Listing {
 struct S3Version {
   std::string key;
   std::string id;
+  bool delete_marker = false;
 };
 struct S3VersionListing {
-  std::vector<S3Version> versions;  ///< delete markers too
+  std::vector<S3Version> versions;  ///< of a key the newest first; delete markers too
   bool truncated = false;
   std::string next_key;
   std::string next_id;

@@ -77,16 +77,15 @@ class S3Store final : public ObjectStore {
       }
       return;
     }
-    S3Request request;
-    request.method = "GET";
-    request.key = where;
-    request.headers = {{"range", fmt::format("bytes={}-{}", offset, offset + into.size() - 1)}};
-    request.into = into;
-    request.answers = {416};
-    const RangeAsked asked{offset, into.size(), m_client.name(where)};
-    request.check = [&asked](const HttpReply& reply) { check_range(reply, asked); };
-    if (const auto size = size_before_end(m_client.call(request), asked)) {
-      throw range_beyond_end(asked.object, offset, into.size(), *size);
+    try {
+      get_range_of(where, {}, offset, into);
+    } catch (const ObjectMissing&) {
+      // What somebody has hidden by a delete marker is still there.
+      const auto id = hidden_version(where);
+      if (!id) {
+        throw;
+      }
+      get_range_of(where, {{"versionId", *id}}, offset, into);
     }
   }
 
@@ -173,6 +172,35 @@ class S3Store final : public ObjectStore {
   std::string in_bucket(const std::string& key) const {
     require_key(key, uri());
     return m_prefix + key;
+  }
+
+  void get_range_of(const std::string& where, const decltype(S3Request::query)& version,
+                    std::uint64_t offset, std::span<std::byte> into) {
+    S3Request request;
+    request.method = "GET";
+    request.key = where;
+    request.query = version;
+    request.headers = {{"range", fmt::format("bytes={}-{}", offset, offset + into.size() - 1)}};
+    request.into = into;
+    request.answers = {416};
+    const RangeAsked asked{offset, into.size(), m_client.name(where)};
+    request.check = [&asked](const HttpReply& reply) { check_range(reply, asked); };
+    if (const auto size = size_before_end(m_client.call(request), asked)) {
+      throw range_beyond_end(asked.object, offset, into.size(), *size);
+    }
+  }
+
+  /// Who may not look for it is told that the object is missing.
+  std::optional<std::string> hidden_version(const std::string& where) {
+    try {
+      return has_versions() ? newest_s3_version(m_client, where) : std::nullopt;
+    } catch (const Error& error) {
+      if (error.transient() || error.kind() == ErrorKind::interrupted ||
+          error.kind() == ErrorKind::terminated) {
+        throw;
+      }
+      return std::nullopt;
+    }
   }
 
   bool put_if_none_match(const std::string& where, std::span<const std::byte> bytes) {

@@ -1,6 +1,5 @@
 #include "hamal/store/s3_versions.hpp"
 
-#include <algorithm>
 #include <vector>
 
 #include "hamal/net/digest.hpp"
@@ -14,8 +13,9 @@ namespace {
 /// A legal hold has no end.
 const StoreTime k_for_ever = StoreTime(std::chrono::sys_days(std::chrono::year(2200) / 1 / 1));
 
-std::vector<std::string> versions_of(S3Client& client, const std::string& key) {
-  std::vector<std::string> ids;
+/// The newest first.
+std::vector<S3Version> versions_of(S3Client& client, const std::string& key) {
+  std::vector<S3Version> all;
   S3VersionListing page;
   do {
     S3Request request;
@@ -31,13 +31,12 @@ std::vector<std::string> versions_of(S3Client& client, const std::string& key) {
     page = parse_s3_version_listing(client.call(request).body, client.name(key));
     for (const S3Version& version : page.versions) {
       if (version.key == key) {
-        ids.push_back(version.id);
+        all.push_back(version);
       }
     }
     // Keys come in their order: what begins with ours comes behind it.
   } while (page.truncated && page.next_key == key);
-  std::reverse(ids.begin(), ids.end());
-  return ids;
+  return all;
 }
 
 }  // namespace
@@ -71,12 +70,22 @@ void remove_s3_object(S3Client& client, const std::string& key) {
   }
 }
 
+std::optional<std::string> newest_s3_version(S3Client& client, const std::string& key) {
+  for (const S3Version& version : versions_of(client, key)) {
+    if (!version.delete_marker) {
+      return version.id;
+    }
+  }
+  return std::nullopt;
+}
+
 void remove_s3_versions(S3Client& client, const std::string& key) {
-  for (const std::string& id : versions_of(client, key)) {
+  const std::vector<S3Version> versions = versions_of(client, key);
+  for (auto version = versions.rbegin(); version != versions.rend(); ++version) {
     S3Request request;
     request.method = "DELETE";
     request.key = key;
-    request.query = {{"versionId", id}};
+    request.query = {{"versionId", version->id}};
     request.answers = {403, 404};
     if (client.call(request).status != 403) {
       continue;

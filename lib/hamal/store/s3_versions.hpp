@@ -16,6 +16,8 @@ std::optional<HttpReply> head_object(S3Client& client, const std::string& key);
 bool s3_bucket_has_versions(S3Client& client);
 /// In a bucket with versions this leaves a delete marker.
 void remove_s3_object(S3Client& client, const std::string& key);
+/// The id of the newest version that is an object; nullopt: there is none.
+std::optional<std::string> newest_s3_version(S3Client& client, const std::string& key);
 /// All of them, the oldest first, so that no older one is ever the present one.
 void remove_s3_versions(S3Client& client, const std::string& key);
 

@@ -97,7 +97,9 @@ TEST(S3VersionListing, VersionsAndDeleteMarkersInTheirOrder) {
       "s3://lab");
   ASSERT_EQ(page.versions.size(), 2U);
   EXPECT_EQ(page.versions[0].id, "v2");
+  EXPECT_TRUE(page.versions[0].delete_marker);
   EXPECT_EQ(page.versions[1].id, "v1");
+  EXPECT_FALSE(page.versions[1].delete_marker);
   EXPECT_EQ(page.next_key, "k");
   EXPECT_EQ(page.next_id, "v1");
 }
