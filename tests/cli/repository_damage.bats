@@ -178,6 +178,49 @@ damaged() {
   restores 1 2 3
 }
 
+@test "after verify --mark an incremental reads again what is damaged, and nothing else" {
+  local vm
+  start_qsd 1
+  random_image "$W/content" 1M
+  guest 0 "write -s $W/content 0 1M" "write -P 5 8M 64k"
+  into() {
+    hamal-snapshot create lab guest > "$W/doc"
+    pipe "$W/doc" "dir:$R"
+    hamal-repo commit "$W/doc" --target "dir:$R" > /dev/null
+    hamal-snapshot finish "$W/doc" --committed > /dev/null
+  }
+  sed -i 's/^vm = web/vm = guest/' "$HAMAL_CONFIG"
+  into
+  did full "*"
+  vm=$(find "$R/versions/lab" -type f -name '*1')
+  rm -f "$R/packs/$(head -n 1 "$vm" | python3 -c 'import json, sys; print(json.load(sys.stdin)["session"])')/00000000"
+  guest 0 "write -P 6 16M 64k"
+  damaged --mark
+  # Nothing changed in the guest where the pack is gone: the source has it all still.
+  into
+  did incremental "*"
+  [ "$(field "$W/out" 'd["disks"][0]["read_bytes"]')" = $((1048576 + 65536 + 65536)) ]
+  capture hamal-repo verify "dir:$R" guest --json
+  [ "$(field "$W/out" '{x["version"] for x in d["damages"]}')" = "{1}" ]
+  qemu-img convert -f raw -O raw "nbd+unix:///live0?socket=$QSD/nbd.sock" "$W/now.raw"
+  succeeds hamal-sync "dir:$R" --vm guest --target "file:$W/restored"
+  cmp "$W/now.raw" "$W/restored"
+  # Once it is stored again it is not damaged any more.
+  into
+  did incremental "*"
+  [ "$(field "$W/out" 'd["disks"][0]["read_bytes"]')" = 0 ]
+}
+
+@test "verify of one machine looks at no other, whatever is wrong there" {
+  succeeds hamal-sync --source "file:$W/disk" --target "dir:$R" --vm other --disk vda --json
+  flip "$(find "$R/versions" -path '*other*' -type f)" 40
+  succeeds hamal-repo verify "dir:$R" web
+  has "$out" "3 versions"
+  damaged other
+  has "$out" "version 1"
+  fails 2 "nobody: is no vm of this repository" hamal-repo verify "dir:$R" nobody
+}
+
 @test "after verify --mark the next run stores again what is damaged" {
   rm -f "$(object_of packs 2)"
   flip "$(object_of packs 3)" 200

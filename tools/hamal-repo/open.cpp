@@ -1,4 +1,7 @@
 // What the commands of hamal-repo begin with.
+#include <algorithm>
+#include <iterator>
+
 #include "hamal-repo/commands.hpp"
 #include "hamal/block/endpoint.hpp"
 #include "hamal/store/open_store.hpp"
@@ -15,13 +18,26 @@ std::unique_ptr<repository::Repository> open_repository(const std::string& opera
 
 namespace {
 
-bool is_meant(repository::Repository& repository, const repository::VmName& vm,
-              const std::string& text) {
-  if (text == vm.vm_id || text == vm.platform + ":" + vm.vm_id) {
-    return true;
+/// As its newest visible version says that can be read; a damaged one is for verify to name.
+std::string name_of(repository::Repository& repository, const repository::Condemned& condemned,
+                    const repository::VmName& vm) {
+  auto slots = repository.slots(vm);
+  std::reverse(slots.begin(), slots.end());
+  for (const auto& slot : slots) {
+    if (condemned.versions.contains(slot.key)) {
+      continue;
+    }
+    try {
+      if (const auto version = repository.read_version(slot)) {
+        return version->vm_name;
+      }
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::failed || error.transient()) {
+        throw;
+      }
+    }
   }
-  const auto versions = repository.visible_versions(vm);
-  return !versions.empty() && versions.back().vm_name == text;
+  return {};
 }
 
 }  // namespace
@@ -35,10 +51,15 @@ std::vector<repository::VmName> find_vms(repository::Repository& repository,
   std::vector<repository::VmName> found;
   std::string known;
   for (const auto& vm : all) {
-    if (is_meant(repository, vm, text)) {
+    if (text == vm.vm_id || text == vm.platform + ":" + vm.vm_id) {
       found.push_back(vm);
     }
     known += (known.empty() ? "" : ", ") + vm.platform + ":" + vm.vm_id;
+  }
+  if (found.empty()) {
+    const auto condemned = repository.condemned();
+    std::copy_if(all.begin(), all.end(), std::back_inserter(found),
+                 [&](const auto& vm) { return name_of(repository, condemned, vm) == text; });
   }
   if (found.empty()) {
     throw Error(ErrorKind::usage, "is no vm of this repository", text,

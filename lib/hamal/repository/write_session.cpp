@@ -72,6 +72,11 @@ class Session final : public WriteSession {
     return known->second;
   }
 
+  const PackSet& damaged() override {
+    const std::lock_guard lock(m_mutex);
+    return read_damaged();
+  }
+
   std::optional<DiskVersion> staged(std::uint64_t disk_index) override {
     return patiently(m_patience, [&] { return read_staged(staged_key(m_record.id, disk_index)); });
   }
@@ -134,6 +139,13 @@ class Session final : public WriteSession {
   }
 
   // With the mutex, as all that follow.
+  const PackSet& read_damaged() {
+    if (!m_damaged) {
+      m_damaged = patiently(m_patience, [&] { return damaged_packs(m_context.repository); });
+    }
+    return *m_damaged;
+  }
+
   void open_packs() {
     if (m_packs) {
       return;
@@ -145,7 +157,7 @@ class Session final : public WriteSession {
       durable = patiently(m_patience, [&] { return list_packs(store(), m_record.id); });
     }
     Condemned condemned = patiently(m_patience, [&] { return repository.condemned(); });
-    condemned.packs.insert(patiently(m_patience, [&] { return damaged_packs(repository); }));
+    condemned.packs.insert(read_damaged());
     m_usable = std::make_unique<UsablePacks>(
         repository, m_patience, m_record.id, m_slot, condemned,
         [this](std::uint32_t number) { return m_packs && m_packs->is_durable(number); });
@@ -300,6 +312,7 @@ class Session final : public WriteSession {
   std::mutex m_mutex;
   std::map<std::string, std::optional<DiskVersion>> m_bases;
   bool m_learned_all = false;
+  std::optional<PackSet> m_damaged;
   std::unique_ptr<RecordCache> m_cache;
   std::unique_ptr<UsablePacks> m_usable;
   std::unique_ptr<PackWriter> m_packs;

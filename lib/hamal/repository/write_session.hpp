@@ -75,6 +75,8 @@ class WriteSession {
   virtual bool resumed() const noexcept = 0;
   /// The disk's checkpoint: its part of the newest visible version that includes it.
   virtual std::optional<DiskVersion> base(const std::string& disk_id) = 0;
+  /// What was marked as damaged when the session was first asked (damaged.hpp): read once.
+  virtual const PackSet& damaged() = 0;
   /// Already staged by an earlier process, for this snapshot.
   virtual std::optional<DiskVersion> staged(std::uint64_t disk_index) = 0;
   virtual std::unique_ptr<DiskStage> stage(const StageRequest& request) = 0;

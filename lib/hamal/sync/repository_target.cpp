@@ -53,8 +53,7 @@ std::optional<Checkpoint> RepositoryTarget::checkpoint(const std::string& disk_i
 
 ExtentSourcePtr RepositoryTarget::damaged(const StreamDisk& disk) {
   const auto base = disk.mode == SyncMode::incremental ? session().base(disk.id) : std::nullopt;
-  repository::Repository& repository = m_place.context.repository;
-  return base ? repository::damaged_extents(repository, *base, damaged_packs(repository))
+  return base ? repository::damaged_extents(m_place.context.repository, *base, session().damaged())
               : empty_source();
 }
 

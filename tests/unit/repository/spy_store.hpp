@@ -1,4 +1,4 @@
-// A store over another one that counts what is put and fails when told to.
+// A store over another one that counts what is put and listed and fails when told to.
 #pragma once
 #include <functional>
 #include <map>
@@ -12,7 +12,8 @@ namespace hamal::test {
 /// What the test sees and says; outlives the store.
 struct StoreSpy {
   std::mutex mutex;
-  std::map<std::string, unsigned> puts;  ///< by the first part of the key
+  std::map<std::string, unsigned> puts;   ///< by the first part of the key
+  std::map<std::string, unsigned> lists;  ///< by prefix
   /// Called before a put; what it throws is the put's error.
   std::function<void(const std::string& key)> before_put = [](const std::string&) {};
 
@@ -54,6 +55,10 @@ class SpyStore final : public ObjectStore {
   std::optional<ObjectInfo> head(const std::string& key) override { return m_store->head(key); }
   void list(const std::string& prefix,
             const std::function<void(const ObjectInfo&)>& each) override {
+    {
+      const std::lock_guard lock(m_spy.mutex);
+      ++m_spy.lists[prefix];
+    }
     m_store->list(prefix, each);
   }
   void remove(const std::string& key) override { m_store->remove(key); }

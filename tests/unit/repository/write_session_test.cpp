@@ -2,6 +2,7 @@
 // taken.
 #include "hamal/repository/write_session.hpp"
 
+#include "hamal/repository/damaged.hpp"
 #include "hamal/repository/session_record.hpp"
 #include "repository/session_lab.hpp"
 
@@ -265,6 +266,29 @@ TEST_F(WriteSessionTest, NothingStagedIsNoVersion) {
   const auto session = begin("s1");
   EXPECT_THROW(session->commit(document("s1")), Error);
   EXPECT_TRUE(repository->slots(vm).empty());
+}
+
+TEST_F(WriteSessionTest, WhatIsMarkedAsDamagedIsReadOnceAndNotShared) {
+  const Bytes disk = random_bytes(4 * k_block);
+  const Manifest first = commit_full("s1", disk);
+  mark_damaged(*repository, [&] {
+    PackSet packs;
+    packs.insert({first.session, 0});
+    return packs;
+  }());
+  reopen();
+  spy.lists.clear();
+  const auto session = begin("s2");
+  EXPECT_TRUE(session->damaged().contains({first.session, 0}));
+  const auto base = session->base("vda").value();
+  const auto stage = session->stage(request("c-s2", disk.size(), base.change_id));
+  write(*stage, 0, disk);
+  stage->finish();
+  EXPECT_TRUE(session->damaged().contains({first.session, 0}));
+  const Manifest second = session->commit(document("s2"));
+  EXPECT_EQ(spy.lists["damaged/"], 1U);
+  repository->store().remove(pack_key({first.session, 0}));
+  EXPECT_EQ(read_back(second.disks.front()), disk) << "stored again, all of it";
 }
 
 TEST_F(WriteSessionTest, ADeltaOnAnotherBaseIsRefused) {
