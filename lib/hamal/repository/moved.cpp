@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "hamal/repository/hash.hpp"
 #include "hamal/repository/index_bytes.hpp"
@@ -115,20 +116,14 @@ Compaction parse_compaction(std::string_view bytes, const std::string& key,
   return compaction;
 }
 
-void Moves::add(std::uint64_t number, const Compaction& compaction) {
+void Moves::add(std::uint64_t number, Compaction compaction) {
   m_numbers.insert(number);
   m_sessions[number] = compaction.session;
-  for (const auto& [pack, records] : compaction.packs) {
-    auto& moves = m_packs[pack];
-    const auto middle = static_cast<std::ptrdiff_t>(moves.size());
-    for (const MovedRecord& record : records) {
-      moves.push_back({number, record});
-    }
-    std::inplace_merge(moves.begin(), moves.begin() + middle, moves.end(),
-                       [](const Move& a, const Move& b) {
-                         return a.record.from != b.record.from ? a.record.from < b.record.from
-                                                               : a.number < b.number;
-                       });
+  for (auto& [pack, records] : compaction.packs) {
+    auto& parts = m_packs[pack];
+    const auto after = std::partition_point(parts.begin(), parts.end(),
+                                            [&](const Part& part) { return part.number < number; });
+    parts.insert(after, {number, std::move(records)});
   }
 }
 
@@ -139,24 +134,28 @@ RecordPlace Moves::current(RecordPlace place, std::set<std::uint64_t>* used) con
     if (pack == m_packs.end()) {
       return place;
     }
-    const auto& moves = pack->second;
     // Only ever to a later compaction: what is damaged in a way that nobody can make does not turn
     // in a circle.
-    auto move = std::partition_point(moves.begin(), moves.end(), [&](const Move& one) {
-      return one.record.from < place.offset;
-    });
-    while (move != moves.end() && move->record.from == place.offset && move->number < after) {
-      ++move;
+    const MovedRecord* moved = nullptr;
+    for (const Part& part : pack->second) {
+      const auto record =
+          std::partition_point(part.records.begin(), part.records.end(),
+                               [&](const MovedRecord& one) { return one.from < place.offset; });
+      if (part.number >= after && record != part.records.end() && record->from == place.offset) {
+        moved = &*record;
+        after = part.number;
+        break;
+      }
     }
-    if (move == moves.end() || move->record.from != place.offset) {
+    if (moved == nullptr) {
       return place;
     }
     if (used != nullptr) {
-      used->insert(move->number);
+      used->insert(after);
     }
-    place.pack = {m_sessions.at(move->number), move->record.to_pack};
-    place.offset = move->record.to;
-    after = move->number + 1;
+    place.pack = {m_sessions.at(after), moved->to_pack};
+    place.offset = moved->to;
+    ++after;
   }
 }
 
