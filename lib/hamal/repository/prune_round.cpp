@@ -280,6 +280,15 @@ Need current_need(const KeepingContext& context) {
 }
 
 CondemnedRound verdict_of(CondemnedRound condemned, const Need& need) {
+  // What a session put that is needed after all is told by its object to be shareable, as before.
+  for (const PackName& pack : need.packs) {
+    condemned.objects.erase(session_key(pack.session));
+  }
+  for (const std::string& key : need.objects) {
+    if (const auto session = session_of_key(key)) {
+      condemned.objects.erase(session_key(*session));
+    }
+  }
   for (const PackName& pack : need.packs) {
     condemned.packs.erase(pack);
   }

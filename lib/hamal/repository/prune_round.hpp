@@ -45,7 +45,7 @@ bool finish_round(const KeepingContext& context, const PruneOptions& options, st
 /// What all versions that are visible now need.
 Need current_need(const KeepingContext& context);
 
-/// Condemned, less what is needed.
+/// Condemned, less what is needed, and less the sessions that put any of that.
 CondemnedRound verdict_of(CondemnedRound condemned, const Need& need);
 
 }  // namespace hamal::repository

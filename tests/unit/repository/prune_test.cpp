@@ -214,6 +214,10 @@ TEST_F(PruneTest, WhatASessionCommittedMeanwhileNeedsIsSpared) {
       });
   prune(context(), keep_last(2));
   EXPECT_EQ(visible(), (std::vector<std::uint64_t>{2, 3}));
+  // And is shared on: its session's object says that it may be.
+  const std::size_t packs = list("packs/").size();
+  write({1, 2, 1, 2});
+  EXPECT_EQ(list("packs/").size(), packs);
 }
 
 TEST_F(PruneTest, NothingIsSharedThatIsCondemned) {

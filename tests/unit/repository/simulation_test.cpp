@@ -229,6 +229,11 @@ class Simulation {
     repository->store().list("packs/", [&](const ObjectInfo& object) {
       packs.insert(parse_pack_key(object.key).value());
     });
+    for (const PackName& pack : packs) {
+      if (!repository->store().head(session_key(pack.session)) && m_wrong.empty()) {
+        m_wrong = "nobody may share " + pack_key(pack) + ": its session's object is gone";
+      }
+    }
     if (packs != need.packs && m_wrong.empty()) {
       m_wrong = "there are other packs than are needed";
     }
