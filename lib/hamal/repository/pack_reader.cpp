@@ -46,7 +46,19 @@ void PackReader::read(const PackName& pack, std::uint64_t offset, std::uint64_t 
   }
   for (std::uint64_t done = 0; done < length;) {
     const std::uint64_t at = offset + done;
-    const Chunk found = chunk({pack, at / m_chunk_bytes}, end->second);
+    Chunk found;
+    try {
+      found = chunk({pack, at / m_chunk_bytes}, end->second);
+    } catch (const ObjectMissing&) {
+      throw;
+    } catch (const Error& error) {
+      // Of a pack that was cut, what lies before the cut is as it was.
+      if (error.kind() != ErrorKind::failed || error.transient()) {
+        throw;
+      }
+      m_repository.store().get_range(pack_key(pack), offset, buffer);
+      return;
+    }
     const std::uint64_t skip = at % m_chunk_bytes;
     const std::uint64_t part = std::min(length - done, found->size() - skip);
     std::memcpy(buffer.data() + done, found->data() + skip, part);

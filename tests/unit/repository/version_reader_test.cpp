@@ -213,6 +213,19 @@ TEST_F(VersionReaderTest, AMissingPackIsAnErrorThatNamesWhatSuffers) {
   EXPECT_EQ(failed, 20U);
 }
 
+TEST_F(VersionReaderTest, OfAPackThatWasCutWhatLiesBeforeIsRead) {
+  m_compresses = false;
+  write_versions(0);
+  Bytes& pack = m_store->object(pack_key(m_lab->pack(0)));
+  const std::uint64_t record = k_record_header_bytes + k_record_bytes;
+  pack.resize(pack_header_bytes(0) + 2 * record + 100);
+  const auto reader = open();
+  for (const std::uint64_t offset : {0U, 65536U}) {
+    EXPECT_EQ(read(*reader, offset, 65536), expected(offset, 65536)) << offset;
+  }
+  EXPECT_THROW(read(*reader, 131072, 65536), Error);
+}
+
 TEST_F(VersionReaderTest, AnyFlippedByteOfARecordIsAnError) {
   m_compresses = false;
   write_versions(0);
