@@ -65,6 +65,13 @@ std::optional<SessionId> session_of_key(std::string_view key) {
 
 Inventory::Inventory(const KeepingContext& context) : m_context(context) {
   ObjectStore& store = context.repository.store();
+  const auto list_slots = [&store](std::set<std::string>& filled) {
+    for (const char* folder : {"versions/", "compactions/"}) {
+      store.list(folder, [&](const ObjectInfo& object) { filled.insert(object.key); });
+    }
+  };
+  list_slots(m_filled_before);
+  wait_list_lag(context);
   store.list("packs/", [&](const ObjectInfo& object) {
     if (const auto pack = parse_pack_key(object.key)) {
       m_packs.emplace(*pack, object.size);
@@ -88,22 +95,28 @@ Inventory::Inventory(const KeepingContext& context) : m_context(context) {
       m_sessions.insert(*session);
     }
   });
-  for (const char* folder : {"versions/", "compactions/"}) {
-    store.list(folder, [&](const ObjectInfo& object) { m_filled.insert(object.key); });
-  }
+  list_slots(m_filled);
 }
 
 bool Inventory::is_resolved(const SessionId& session) {
   if (!m_sessions.contains(session)) {
     return true;
   }
-  const auto [known, is_new] = m_resolved.try_emplace(session, false);
+  const std::string& slot = slot_of(session);
+  return slot.empty() || m_filled.contains(slot);
+}
+
+bool Inventory::is_known_whole(const SessionId& session) {
+  return m_filled_before.contains(slot_of(session));
+}
+
+/// Empty when another prune has deleted the session's object since the list.
+const std::string& Inventory::slot_of(const SessionId& session) {
+  const auto [known, is_new] = m_slots.try_emplace(session);
   if (is_new) {
     try {
-      known->second =
-          m_filled.contains(read_session(m_context.repository.store(), session_key(session)).slot);
-    } catch (const ObjectMissing&) {
-      known->second = true;  // another prune has deleted it since the list
+      known->second = read_session(m_context.repository.store(), session_key(session)).slot;
+    } catch (const ObjectMissing&) {  // NOLINT(bugprone-empty-catch): empty, as it says above
     }
   }
   return known->second;
@@ -136,7 +149,7 @@ CondemnedRound candidates(Inventory& inventory, const Moves& moves, const Need& 
   }
   // By its session a writer knows that a pack may be shared: it stays as long as they do.
   for (const SessionId& session : inventory.sessions()) {
-    if (!used.contains(session) && inventory.is_resolved(session)) {
+    if (!used.contains(session) && inventory.is_known_whole(session)) {
       round.objects.insert(session_key(session));
     }
   }

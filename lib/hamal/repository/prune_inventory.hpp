@@ -21,8 +21,9 @@ void for_each_vm(const KeepingContext& context, const std::set<std::string>& dro
 /// sessions/ID, read.
 SessionObject read_session(ObjectStore& store, const std::string& key);
 
-/// Lists of everything that prune may delete. The packs come first and the sessions later: a pack
-/// whose session is not listed belongs to one that prune has deleted, and so its slot is filled.
+/// Lists of everything that prune may delete. The slots come first, and again at the end. The packs
+/// come first and the sessions later: a pack whose session is not listed belongs to one that prune
+/// has deleted, and so its slot is filled.
 class Inventory {
  public:
   explicit Inventory(const KeepingContext& context);
@@ -36,15 +37,20 @@ class Inventory {
   /// The slot of the session is filled, whoever filled it: nothing it puts will be needed any more
   /// if it is not by now.
   bool is_resolved(const SessionId& session);
+  /// It was so before anything was listed: packs() and layers() have all that it put.
+  bool is_known_whole(const SessionId& session);
 
  private:
+  const std::string& slot_of(const SessionId& session);
+
   const KeepingContext& m_context;
   std::map<PackName, std::uint64_t> m_packs;
   std::map<std::string, std::uint64_t> m_layers;
   std::set<std::string> m_leftovers;
   std::set<SessionId> m_sessions;
-  std::set<std::string> m_filled;  // slots
-  std::map<SessionId, bool> m_resolved;
+  std::set<std::string> m_filled;         // slots
+  std::set<std::string> m_filled_before;  // slots, before all other lists
+  std::map<SessionId, std::string> m_slots;
 };
 
 /// "KIND/ID/…" or "KIND/ID": the id.
