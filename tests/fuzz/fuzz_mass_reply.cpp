@@ -5,6 +5,7 @@
 
 #include "hamal/mass/replies.hpp"
 #include "hamal/mass/settings.hpp"
+#include "hamal/mass/tasks.hpp"
 #include "hamal/util/error.hpp"
 
 namespace {
@@ -40,6 +41,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto mappings = hamal::mass::parse_host_mappings(body);
     require(hamal::parse_host_mapping_lines(hamal::host_mapping_lines(mappings), "fuzz") ==
             mappings);
+  });
+  attempt([&] {
+    for (const auto& entry : hamal::mass::parse_tasks(body).entries) {
+      require(hamal::mass::is_id(entry.id) && entry.task.has_value() == entry.problem.empty());
+    }
   });
   attempt([&] { hamal::parse_host_mapping_lines(body, "fuzz"); });
   return 0;

@@ -1,6 +1,7 @@
 #include "hamal-heartbeat/facts.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "hamal/mass/host_facts.hpp"
 #include "hamal/period/schedule.hpp"
@@ -27,7 +28,21 @@ std::vector<mass::DiskSpace> disks_of(const Config& config) {
 }
 
 void add_runs(mass::Heartbeat& heartbeat, Session& session) {
+  const std::string& proxy = session.config().mass.hyper_exporter_id;
+  std::set<std::string> of_tasks;
+  for (const TaskRecord& task : session.state().tasks().begun_tasks(proxy)) {
+    of_tasks.insert(task.run_id);
+    heartbeat.running.push_back({.job = {},
+                                 .task = task.id,
+                                 .platform = task.platform,
+                                 .vm = task.vm_name,
+                                 .started = task.started});
+  }
+  heartbeat.undelivered_results = session.state().tasks().undelivered_reports(proxy).size();
   for (const RunRecord& run : session.state().list_runs()) {
+    if (of_tasks.contains(run.run_id)) {
+      continue;
+    }
     if (run.state == period::k_running) {
       heartbeat.running.push_back({.job = run.job,
                                    .task = {},

@@ -103,9 +103,7 @@ class Collector {
     Candidate candidate;
     candidate.job = job;
     candidate.vm = {.platform = job.platform, .id = vm.id, .name = vm.name};
-    candidate.disks = static_cast<unsigned>(std::count_if(
-        vm.disks.begin(), vm.disks.end(), [](const VmDisk& disk) { return disk.protectable; }));
-    candidate.disks = std::max(1U, candidate.disks);
+    candidate.disks = protectable_disks(vm);
     const RunRecord* last = find(job, vm.id);
     if (last != nullptr) {
       candidate.last = *last;
@@ -179,6 +177,12 @@ class Collector {
 };
 
 }  // namespace
+
+unsigned protectable_disks(const Vm& vm) {
+  const auto count = std::count_if(vm.disks.begin(), vm.disks.end(),
+                                   [](const VmDisk& disk) { return disk.protectable; });
+  return std::max(1U, static_cast<unsigned>(count));
+}
 
 DueCandidates due_candidates(const PeriodRequest& request, Session& session, period::TimePoint now,
                              bool record) {

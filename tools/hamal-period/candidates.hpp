@@ -11,6 +11,7 @@ namespace hamal {
 
 struct Candidate {
   period::Job job;
+  std::string task = {};  ///< the console's id; empty: the job's schedule wants it
   period::VmName vm;
   unsigned disks = 1;
   period::Due due;
@@ -21,6 +22,9 @@ struct DueCandidates {
   std::vector<Candidate> due;  ///< in the order they are to be started in
   int failure = 0;             ///< exit status of the first job whose platform could not be asked
 };
+
+/// At least 1.
+unsigned protectable_disks(const Vm& vm);
 
 /// A platform that cannot be asked fails its job alone, which backs off; with `record` that, and
 /// vms that are gone, go into the state.

@@ -60,8 +60,10 @@ period::CommandLines lines_of(const Candidate& candidate, const std::vector<Cand
     const std::uint64_t at_once = std::clamp<std::uint64_t>(same_job, 1, all_disks);
     share.bytes_per_second = std::max(k_least_bandwidth, limit / at_once);
   }
-  return command_lines(candidate.job, candidate.vm, share, document_path(config, candidate.vm),
-                       config_option(session));
+  return command_lines(
+      candidate.job, candidate.vm, share, document_path(config, candidate.vm),
+      config_option(session),
+      candidate.task.empty() ? period::ProgressReader::people : period::ProgressReader::program);
 }
 
 struct Runs::Running {
@@ -79,8 +81,9 @@ struct Runs::Running {
   explicit Running(FileLock held) : lock(std::move(held)) {}
 };
 
-Runs::Runs(Session& session)
+Runs::Runs(Session& session, Tasks& tasks)
     : m_session(session),
+      m_tasks(tasks),
       m_subprocess_log(session.open_log("hamal-period-subprocess.log", {})),
       m_ended(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       m_free_disks(session.config().data_sync.parallel_sync_disks_count) {
@@ -99,7 +102,10 @@ Runs::~Runs() {
 void Runs::add(std::vector<Candidate> due) {
   for (Candidate& candidate : due) {
     const auto same = [&](const Candidate& other) {
-      return other.job.name == candidate.job.name && is_same(other.vm, candidate.vm);
+      // A task is one of its own; what a job wants is also done by a task of that job.
+      return candidate.task.empty()
+                 ? other.job.name == candidate.job.name && is_same(other.vm, candidate.vm)
+                 : other.task == candidate.task;
     };
     const bool known = std::any_of(m_waiting.begin(), m_waiting.end(), same) ||
                        std::any_of(m_running.begin(), m_running.end(),
@@ -193,7 +199,8 @@ void Runs::start(Candidate candidate, period::CommandLines lines, PassTotals& to
                .why = candidate.due.reason,
                .run_id = run_id,
                .lines = std::move(lines),
-               .lock_fd = run->lock.fd()};
+               .lock_fd = run->lock.fd(),
+               .on_progress = m_tasks.progress_of(candidate)};
   run->record = candidate.last;
   run->record.job = candidate.job.name;
   run->record.platform = vm.platform;
@@ -203,6 +210,9 @@ void Runs::start(Candidate candidate, period::CommandLines lines, PassTotals& to
   run->record.run_id = run_id;
   run->record.started = rfc3339(system_clock().wall());
   run->record.ended.clear();
+  if (!candidate.task.empty() && !m_tasks.begin(candidate, run->record)) {
+    return;  // begun before, however that was: never twice
+  }
   m_session.state().put_run(run->record);
   run->disks = disks_of(candidate, m_session.config());
   run->candidate = std::move(candidate);
@@ -288,6 +298,7 @@ void Runs::record_end(const Running& run, PassTotals& totals) {
   if (outcome.status != 0 && totals.first_failure == 0) {
     totals.first_failure = outcome.status;
   }
+  m_tasks.end(run.candidate, record, outcome);
   record.next_run = rfc3339(judge(run.task.job, &record, now).when);
   m_session.state().put_run(record);
   const std::string text =

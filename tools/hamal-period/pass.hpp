@@ -12,6 +12,7 @@
 
 #include "common/session.hpp"
 #include "hamal-period/candidates.hpp"
+#include "hamal-period/tasks.hpp"
 #include "hamal/util/file_lock.hpp"
 #include "hamal/util/unique_fd.hpp"
 
@@ -34,7 +35,8 @@ period::CommandLines lines_of(const Candidate& candidate, const std::vector<Cand
 /// Runs in threads; the state is used by the caller's thread alone. Not thread-safe.
 class Runs {
  public:
-  explicit Runs(Session& session);
+  /// `tasks` outlive it.
+  Runs(Session& session, Tasks& tasks);
   /// Stops what still runs, as an interrupt would, and waits for it.
   ~Runs();
   Runs(const Runs&) = delete;
@@ -58,6 +60,7 @@ class Runs {
   void wait(int milliseconds);
 
   Session& m_session;
+  Tasks& m_tasks;
   std::unique_ptr<Logger> m_subprocess_log;
   CancelToken m_cancel;  ///< of the runs
   UniqueFd m_ended;      ///< readable when a run has ended

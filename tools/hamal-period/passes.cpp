@@ -11,6 +11,7 @@
 #include "hamal-period/info.hpp"
 #include "hamal-period/metrics.hpp"
 #include "hamal-period/pass.hpp"
+#include "hamal-period/tasks.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/text.hpp"
 #include "hamal/util/time.hpp"
@@ -64,9 +65,18 @@ void finish_pass(const PeriodRequest& request, Session& session, const std::stri
   write_metrics(request, session);
 }
 
+/// What is due already is begun first: a console may be slow.
+void add_tasks(Tasks& tasks, Runs& runs, PassTotals& totals) {
+  runs.work(std::chrono::steady_clock::now(), totals);
+  auto found = tasks.fetch();
+  totals.due += static_cast<unsigned>(found.size());
+  runs.add(std::move(found));
+}
+
 int loop(const PeriodRequest& request, Session& session) {
   const std::string started = rfc3339(system_clock().wall());
-  Runs runs(session);
+  Tasks tasks(request, session);
+  Runs runs(session, tasks);
   session.log().info("loops, with a pass every {} ms", session.config().period.interval.count());
   while (!session.cancel().requested()) {
     const auto next = std::chrono::steady_clock::now() + session.config().period.interval;
@@ -76,8 +86,10 @@ int loop(const PeriodRequest& request, Session& session) {
       auto found = due_candidates(request, session, system_clock().wall(), true);
       totals.due = static_cast<unsigned>(found.due.size());
       runs.add(std::move(found.due));
+      add_tasks(tasks, runs, totals);
       // What runs longer than a pass does not keep others from becoming due.
       runs.work(next, totals);
+      tasks.deliver();
       finish_pass(request, session, started, totals);
     } catch (const Error& error) {
       // A state that is locked or full now may be usable at the next pass.
@@ -112,11 +124,14 @@ int run_passes(const PeriodRequest& request, Session& session) {
   const std::string started = rfc3339(system_clock().wall());
   PassTotals totals;
   totals.started = started;
-  Runs runs(session);
+  Tasks tasks(request, session);
+  Runs runs(session, tasks);
   auto found = due_candidates(request, session, system_clock().wall(), true);
   totals.due = static_cast<unsigned>(found.due.size());
   runs.add(std::move(found.due));
+  add_tasks(tasks, runs, totals);
   runs.work(std::nullopt, totals);
+  tasks.deliver();
   finish_pass(request, session, started, totals);
   session.cancel().check();
   session.log().info("pass: {} due, {} done, {} failed, {} busy", totals.due, totals.done,

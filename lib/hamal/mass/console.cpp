@@ -77,6 +77,27 @@ void Console::put_log_bundle(const std::string& id, std::string archive) {
   call(log_bundle_request(m_settings.proxy, id, std::move(archive)));
 }
 
+TaskList Console::tasks(milliseconds patience) {
+  TaskList list = parse_tasks(call(tasks_request(m_settings.proxy), patience).body);
+  note_time(list.server_time);
+  return list;
+}
+
+void Console::put_progress(const std::string& task, const TaskProgress& progress,
+                           milliseconds patience) {
+  call(progress_request(m_settings.proxy, task, progress), patience);
+}
+
+void Console::put_result(const std::string& task, const std::string& key, std::string body,
+                         milliseconds patience) {
+  call(result_request(m_settings.proxy, task, key, std::move(body)), patience);
+}
+
+HttpReply Console::call(ConsoleRequest request, milliseconds patience) {
+  request.timeout = std::min(patience, m_settings.request_timeout);
+  return call(request);
+}
+
 std::optional<std::int64_t> Console::clock_skew() const {
   const std::lock_guard lock(m_mutex);
   return m_clock_skew;

@@ -9,6 +9,7 @@
 #include "hamal/mass/replies.hpp"
 #include "hamal/mass/requests.hpp"
 #include "hamal/mass/settings.hpp"
+#include "hamal/mass/tasks.hpp"
 #include "hamal/net/http_client.hpp"
 #include "hamal/util/cancel.hpp"
 #include "hamal/util/error.hpp"
@@ -43,12 +44,20 @@ class Console {
   HeartbeatReply send_heartbeat(const Heartbeat& heartbeat);
   std::vector<HostMapping> host_mappings();
   void put_log_bundle(const std::string& id, std::string archive);
+  /// Each of these within `patience`, when that is shorter than default_request_timeout: whoever
+  /// asks has other work.
+  TaskList tasks(std::chrono::milliseconds patience);
+  void put_progress(const std::string& task, const TaskProgress& progress,
+                    std::chrono::milliseconds patience);
+  void put_result(const std::string& task, const std::string& key, std::string body,
+                  std::chrono::milliseconds patience);
 
   /// By how many seconds the console's clock was ahead of ours; nullopt before its first reply.
   std::optional<std::int64_t> clock_skew() const;
 
  private:
   HttpReply call(const ConsoleRequest& request);
+  HttpReply call(ConsoleRequest request, std::chrono::milliseconds patience);
   HttpReply attempt(const ConsoleRequest& request, std::chrono::milliseconds timeout);
   void wait_until_allowed(const ConsoleRequest& request,
                           std::chrono::steady_clock::time_point deadline);

@@ -76,6 +76,38 @@ std::string to_json(const Heartbeat& heartbeat) {
   json["disks"] = disks_json(heartbeat.disks);
   json["running"] = running_json(heartbeat.running);
   json["errors"] = errors_json(heartbeat.errors);
+  json["undelivered_results"] = heartbeat.undelivered_results;
+  return dumped(json);
+}
+
+std::string to_json(const TaskProgress& progress) {
+  Json json{{"updated", progress.updated},
+            {"phase", progress.phase},
+            {"read_bytes", progress.read_bytes}};
+  if (progress.total_bytes != 0) {
+    json["total_bytes"] = progress.total_bytes;
+  }
+  return dumped(json);
+}
+
+std::string to_json(const TaskResult& result) {
+  Json json{{"state", result.state}};
+  const auto add = [&json](const char* field, const std::string& text) {
+    if (!text.empty()) {
+      json[field] = clipped(text, k_longest_text);
+    }
+  };
+  add("reason",
+      result.reason.empty() && result.state != "done" ? "for no known reason" : result.reason);
+  json["exit_status"] = result.exit_status;
+  add("run_id", result.run_id);
+  add("vm_id", result.vm_id);
+  add("started", result.started);
+  add("ended", result.ended);
+  add("mode", result.mode);
+  if (!result.mode.empty()) {
+    json["read_bytes"] = result.read_bytes;
+  }
   return dumped(json);
 }
 

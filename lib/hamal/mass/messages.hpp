@@ -61,10 +61,32 @@ struct Heartbeat {
   std::vector<DiskSpace> disks;
   std::vector<RunningWork> running;
   std::vector<JobError> errors;
+  std::uint64_t undelivered_results = 0;
+};
+
+struct TaskProgress {
+  std::string updated;  ///< RFC 3339
+  std::string phase;    ///< waiting, snapshot, copy or finish
+  std::uint64_t read_bytes = 0;
+  std::uint64_t total_bytes = 0;  ///< 0: not known
+};
+
+struct TaskResult {
+  std::string state;   ///< done, failed, refused or interrupted
+  std::string reason;  ///< empty when it is done
+  int exit_status = 0;
+  std::string run_id;  ///< this and what follows: empty when it was not begun
+  std::string vm_id;
+  std::string started;  ///< RFC 3339
+  std::string ended;    ///< RFC 3339; always there
+  std::string mode;     ///< full, incremental, full+incremental; empty: not known
+  std::uint64_t read_bytes = 0;
 };
 
 /// Bytes that are no UTF-8 are replaced, long texts cut: what is said always keeps the contract.
 std::string to_json(const Registration& registration);
 std::string to_json(const Heartbeat& heartbeat);
+std::string to_json(const TaskProgress& progress);
+std::string to_json(const TaskResult& result);
 
 }  // namespace hamal::mass

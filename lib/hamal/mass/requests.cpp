@@ -48,4 +48,22 @@ ConsoleRequest log_bundle_request(const std::string& proxy, const std::string& i
   return made;
 }
 
+ConsoleRequest tasks_request(const std::string& proxy) {
+  return request("the question for tasks", "GET", path_of(proxy, "/tasks"));
+}
+
+ConsoleRequest progress_request(const std::string& proxy, const std::string& task,
+                                const TaskProgress& progress) {
+  return request("the progress of task " + task, "PUT",
+                 path_of(proxy, "/tasks/" + task + "/progress"), to_json(progress));
+}
+
+ConsoleRequest result_request(const std::string& proxy, const std::string& task,
+                              const std::string& key, std::string body) {
+  ConsoleRequest made = request("the result of task " + task, "PUT",
+                                path_of(proxy, "/tasks/" + task + "/result"), std::move(body));
+  made.headers.push_back({"Idempotency-Key", key});
+  return made;
+}
+
 }  // namespace hamal::mass

@@ -30,5 +30,11 @@ ConsoleRequest heartbeat_request(const std::string& proxy, const Heartbeat& hear
 ConsoleRequest host_mappings_request(const std::string& proxy);
 ConsoleRequest log_bundle_request(const std::string& proxy, const std::string& id,
                                   std::string archive);
+ConsoleRequest tasks_request(const std::string& proxy);
+ConsoleRequest progress_request(const std::string& proxy, const std::string& task,
+                                const TaskProgress& progress);
+/// `key` is the same for every attempt; `body` is a TaskResult's JSON.
+ConsoleRequest result_request(const std::string& proxy, const std::string& task,
+                              const std::string& key, std::string body);
 
 }  // namespace hamal::mass

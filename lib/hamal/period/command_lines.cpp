@@ -78,7 +78,8 @@ Argv with(Argv argv, Words... words) {
 }  // namespace
 
 CommandLines command_lines(const Job& job, const VmName& vm, const Share& share,
-                           const std::string& document, const std::string& config) {
+                           const std::string& document, const std::string& config,
+                           ProgressReader reader) {
   CommandLines lines;
   lines.document = document;
   lines.create = with(tool("hamal-snapshot", config), "create");
@@ -88,8 +89,8 @@ CommandLines command_lines(const Job& job, const VmName& vm, const Share& share,
   lines.create = with(lines.create, vm.platform + ":" + percent_encode(vm.id));
   lines.read = with(tool("hamal-cbt-read", config), document, "--target", job.target);
   lines.sync = with(tool("hamal-sync", config), "-", "--target", job.target, "--json", "--progress",
-                    "text", "--parallel-disks", std::to_string(share.disks), "--memory-limit",
-                    std::to_string(share.memory));
+                    reader == ProgressReader::people ? "text" : "json", "--parallel-disks",
+                    std::to_string(share.disks), "--memory-limit", std::to_string(share.memory));
   if (share.bytes_per_second != 0) {
     lines.sync = with(lines.sync, "--bwlimit", std::to_string(share.bytes_per_second));
   }

@@ -23,6 +23,9 @@ struct Share {
   std::uint64_t bytes_per_second = 0;  ///< 0: no limit
 };
 
+/// Who reads hamal-sync's progress: people, in the logs, or SyncProgress.
+enum class ProgressReader { people, program };
+
 struct CommandLines {
   std::string document;  ///< path: `create` writes it, the others read it
   Argv create;
@@ -36,7 +39,8 @@ struct CommandLines {
 
 /// `config` is the path for --config, empty for the default one.
 CommandLines command_lines(const Job& job, const VmName& vm, const Share& share,
-                           const std::string& document, const std::string& config);
+                           const std::string& document, const std::string& config,
+                           ProgressReader reader = ProgressReader::people);
 
 /// One word for a POSIX shell.
 std::string shell_quoted(const std::string& word);

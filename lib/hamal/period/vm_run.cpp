@@ -62,7 +62,13 @@ class VmRun {
   }
 
   LineSink sink() {
-    return [this](const std::string& program, std::string_view line) {
+    return [this](const std::string& program, std::string_view said) {
+      std::string_view line = said;
+      const auto progress = m_progress.take(said);
+      if (progress) {
+        line = *progress;
+        tell(m_progress.sum());
+      }
       m_logs.subprocess.info("job={} vm={} {}: {}", m_task.job.name,
                              m_task.vm.platform + ":" + m_task.vm.name, program, line);
       m_logs.vm.info(
@@ -71,6 +77,18 @@ class VmRun {
         m_last_error = line.substr(at + 9);
       }
     };
+  }
+
+  void tell(const RunProgress& progress) {
+    if (m_task.on_progress) {
+      m_task.on_progress(progress);
+    }
+  }
+
+  void enter(RunPhase phase) {
+    RunProgress progress = m_progress.sum();
+    progress.phase = phase;
+    tell(progress);
   }
 
   PipeResult call(ProcessPipe pipe, const CancelToken& cancel) {
@@ -126,10 +144,13 @@ class VmRun {
   }
 
   void sync_once() {
+    enter(RunPhase::snapshot);
     if (!create()) {
       return;
     }
+    enter(RunPhase::copy);
     const bool synced = read_and_sync() && commit();
+    enter(RunPhase::finish);
     finish(synced ? m_task.lines.finish_committed : m_task.lines.finish_failed);
     if (synced && m_outcome.status == 0) {
       prune();
@@ -266,6 +287,7 @@ class VmRun {
   const RunLogs& m_logs;
   const CancelToken& m_cancel;
   VmOutcome m_outcome;
+  SyncProgress m_progress;
   std::string m_last_error;  ///< what the last call said
 };
 

@@ -9,10 +9,12 @@
 // next run, which knows by it which snapshot has to be ended (one that an interrupted run goes on
 // from stays held all the same; hamal-snapshot sees to that).
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "hamal/period/command_lines.hpp"
+#include "hamal/period/sync_progress.hpp"
 #include "hamal/report/log.hpp"
 #include "hamal/util/cancel.hpp"
 
@@ -25,6 +27,8 @@ struct VmTask {
   std::string run_id;
   CommandLines lines;
   int lock_fd = -1;  ///< of the vm's period lock: every program holds it
+  /// Called by the thread of the run; empty: nobody wants to know.
+  std::function<void(const RunProgress&)> on_progress = {};
 };
 
 struct VmOutcome {

@@ -9,6 +9,7 @@
 
 #include "hamal/extent/validate.hpp"
 #include "hamal/state/migrate.hpp"
+#include "hamal/state/sql_task_state.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/random_id.hpp"
 
@@ -62,7 +63,7 @@ std::vector<Extent> extents_of(const std::string& text) {
 class SqlState final : public State {
  public:
   explicit SqlState(std::unique_ptr<Database> database)
-      : m_database(std::move(database)), m_sql(m_database->sql()) {
+      : m_database(std::move(database)), m_sql(m_database->sql()), m_tasks(*m_database) {
     migrate(*m_database);
   }
 
@@ -282,6 +283,8 @@ class SqlState final : public State {
     return all;
   }
 
+  TaskState& tasks() override { return m_tasks; }
+
  private:
   // What transactions wait for each other by: the target, because a mark forgets what other disks
   // had there.
@@ -421,6 +424,7 @@ class SqlState final : public State {
 
   std::unique_ptr<Database> m_database;
   soci::session& m_sql;
+  SqlTaskState m_tasks;
 };
 
 }  // namespace

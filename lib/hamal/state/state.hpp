@@ -8,6 +8,7 @@
 
 #include "hamal/config/config.hpp"
 #include "hamal/extent/extent.hpp"
+#include "hamal/state/task_state.hpp"
 #include "hamal/stream/stream_header.hpp"
 
 namespace hamal {
@@ -133,6 +134,9 @@ class State {
   virtual void remove_run(const RunRecord& run) = 0;
   /// Ordered by job, platform and vm_name.
   virtual std::vector<RunRecord> list_runs() = 0;
+
+  /// Lives as long as the state.
+  virtual TaskState& tasks() = 0;
 };
 
 /// Opens the database, whose tables are made or migrated. `connection` is [database] connection:
