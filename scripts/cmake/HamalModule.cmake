@@ -7,4 +7,5 @@ function(hamal_module name)
   list(TRANSFORM ARG_DEPENDS PREPEND hamal_)
   target_link_libraries(hamal_${name} PUBLIC hamal_settings fmt::fmt ${ARG_DEPENDS}
     PRIVATE hamal_warnings Threads::Threads ${ARG_USES})
+  hamal_precompiled(hamal_${name})
 endfunction()

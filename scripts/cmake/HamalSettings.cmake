@@ -30,10 +30,33 @@ if(HAMAL_WERROR)
   target_compile_options(hamal_warnings INTERFACE -Werror)
 endif()
 
-find_program(HAMAL_CCACHE ccache)
-if(HAMAL_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${HAMAL_CCACHE})
+# A compiler cache for those who build again and again; precompiled headers for who builds once. Not both: a
+# cache knows a precompiled header by its bytes, which differ from checkout to checkout.
+if(NOT HAMAL_PCH)
+  find_program(HAMAL_CCACHE ccache)
+  if(HAMAL_CCACHE)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${HAMAL_CCACHE})
+  endif()
 endif()
+
+# hamal_precompiled(TARGET [HEADER]): HEADER of scripts/cmake/pch (standard.hpp), compiled once for all targets.
+# No file may rely on it: every build without HAMAL_PCH shows whether it includes what it uses.
+function(hamal_precompiled target)
+  if(NOT HAMAL_PCH)
+    return()
+  endif()
+  set(header standard)
+  if(ARGC GREATER 1)
+    set(header ${ARGV1})
+  endif()
+  if(NOT TARGET hamal_pch_${header})
+    file(WRITE ${CMAKE_BINARY_DIR}/generated/pch_${header}.cpp "")
+    add_library(hamal_pch_${header} OBJECT ${CMAKE_BINARY_DIR}/generated/pch_${header}.cpp)
+    target_link_libraries(hamal_pch_${header} PRIVATE hamal_settings hamal_warnings fmt::fmt)
+    target_precompile_headers(hamal_pch_${header} PRIVATE ${CMAKE_SOURCE_DIR}/scripts/cmake/pch/${header}.hpp)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM hamal_pch_${header})
+endfunction()
 
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/hamal/version.hpp CONTENT
 "// Generated from the project() line of CMakeLists.txt.
