@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "common/held_snapshot.hpp"
+#include "common/metadata.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/nearest.hpp"
 #include "hamal/util/random_id.hpp"
@@ -158,7 +159,11 @@ Ending settle_snapshot(const SnapshotDocument& document, Outcome outcome, Sessio
                           document.snapshot_id, verdict.reason);
   }
   end_snapshot(document, outcome, session, platform);
-  return outcome == Outcome::committed ? Ending::committed : Ending::failed;
+  if (outcome != Outcome::committed) {
+    return Ending::failed;
+  }
+  keep_metadata(document, session);
+  return Ending::committed;
 }
 
 void settle_failed(const AcquiredSnapshot& snapshot, Session& session) {
