@@ -51,7 +51,8 @@ class DiskCopyTest : public testing::Test {
   Logger log;
   CancelToken cancel;
   int recorded = 0;
-  DurableProgress durable{{}, {1h, {}}, [this](const auto&) { ++recorded; }, {}};
+  DurableProgress durable{
+      {}, {1h, {}}, [this](const auto&) { ++recorded; }, std::chrono::steady_clock::now()};
   DiskCopyStats stats;
 };
 
