@@ -252,14 +252,21 @@ time.sleep(600)' "$QSD/qmp.sock" "$W/held" 3>&- &
   fails 2 "$W/doc" hamal-snapshot finish "$W/doc" --failed
 }
 
+# newer KEY…: the state says that a hamal of schema 9999 changed it, or is the oldest that may use it.
+newer() {
+  python3 -c 'import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+for key in sys.argv[2:]: database.execute("update meta set value = ? where key = ?", ("9999", key))
+database.commit()' "$W/lib/hamal.db" "$@"
+}
+
 @test "a state of a newer version" {
   mkdir "$W/images"
   printf '[platform images]\ntype = file\npath = %s\n' "$W/images" >> "$HAMAL_CONFIG"
   hamal-snapshot list images > /dev/null
-  python3 -c 'import sqlite3, sys
-database = sqlite3.connect(sys.argv[1])
-database.execute("update meta set value = ? where key = ?", ("9999", "schema_version"))
-database.commit()' "$W/lib/hamal.db"
+  newer schema_version  # which only added to it
+  succeeds hamal-snapshot list images
+  newer schema_oldest_hamal
   fails 1 "$W/lib/hamal.db: the state database has schema 9999" hamal-snapshot list images
 }
 

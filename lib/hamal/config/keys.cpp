@@ -274,7 +274,9 @@ void add_fusion_compute_and_stores(std::vector<KeySpec>& keys) {
              return value.starts_with("sqlite:///") || value.starts_with("postgresql://");
            });
   connection.fallback = Config{}.state_connection();
-  connection.sensitive = Sensitive::yes;
+  connection.hides = [](const string& value) {
+    return carries_password(value) || value.find("password") != string::npos;
+  };
   connection.show = [](const Config& config) {
     const string url = config.state_connection();
     return carries_password(url) ? string("(a connection with a password)") : url;

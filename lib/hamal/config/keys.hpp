@@ -19,6 +19,8 @@ struct KeySpec {
   std::string fallback;  ///< as it would be written
   std::string allowed;   ///< in words, for messages
   Sensitive sensitive = Sensitive::no;
+  /// Of one that is only sometimes: whether this value must not be shown.
+  std::function<bool(const std::string&)> hides{};
   /// False, and nothing changed, when the text is not allowed.
   std::function<bool(Config&, const std::string&)> set;
   std::function<void(Config&)> reset;

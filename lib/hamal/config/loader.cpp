@@ -170,7 +170,7 @@ void ConfigLoader::add_entry(const std::string& file, const IniEntry& entry) {
     spec->reset(m_config);
   } else if (!spec->set(m_config, entry.value)) {
     refuse_value(origin, label_of(entry.section, entry.key), entry.value, spec->allowed,
-                 spec->sensitive);
+                 spec->hides && spec->hides(entry.value) ? Sensitive::yes : spec->sensitive);
   }
 }
 

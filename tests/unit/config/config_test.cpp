@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 // The message of a configuration that is refused; the test fails when it is accepted.
 std::string refusal(const std::string& text) {
@@ -192,6 +193,15 @@ TEST(Config, LongAndBinaryValuesDoNotHideTheMessage) {
       refusal("[period]\ninterval = \x1b[2J" + std::string(9000, 'x') + "\n");
   EXPECT_LT(message.size(), 250U);
   EXPECT_THAT(message, HasSubstr("\\x1b[2J"));
+}
+
+TEST(Config, ARefusedConnectionIsShownUnlessAPasswordIsInIt) {
+  const auto refused = [](const std::string& value) {
+    return refusal("[database]\nconnection = " + value + "\n");
+  };
+  EXPECT_THAT(refused("oracle://x"), HasSubstr("oracle://x"));
+  EXPECT_THAT(refused("mysql://me:hush@db/x"), Not(HasSubstr("hush")));
+  EXPECT_THAT(refused("host=db password=hush"), Not(HasSubstr("hush")));
 }
 
 TEST(Config, UnknownKeysAreWarnedAboutWithTheNearest) {
