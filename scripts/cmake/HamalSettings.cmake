@@ -39,26 +39,23 @@ if(NOT HAMAL_PCH)
   endif()
 endif()
 
-# hamal_precompiled(TARGET [HEADER]): HEADER of scripts/cmake/pch (standard.hpp), compiled once for all targets.
-# No file may rely on it: every build without HAMAL_PCH shows whether it includes what it uses.
-function(hamal_precompiled target)
-  if(NOT HAMAL_PCH)
-    return()
+# hamal_precompiled_header(NAME [LIBRARY…]): scripts/cmake/pch/NAME.hpp, compiled once with the definitions of the
+# libraries whose headers it includes. No file may rely on it: every build without HAMAL_PCH shows whether a file
+# includes what it uses.
+function(hamal_precompiled_header name)
+  if(HAMAL_PCH)
+    file(WRITE ${CMAKE_BINARY_DIR}/generated/pch_${name}.cpp "")
+    add_library(hamal_pch_${name} OBJECT ${CMAKE_BINARY_DIR}/generated/pch_${name}.cpp)
+    target_link_libraries(hamal_pch_${name} PRIVATE hamal_settings hamal_warnings ${ARGN})
+    target_precompile_headers(hamal_pch_${name} PRIVATE ${CMAKE_SOURCE_DIR}/scripts/cmake/pch/${name}.hpp)
   endif()
-  set(header standard)
-  if(ARGC GREATER 1)
-    set(header ${ARGV1})
+endfunction()
+
+# hamal_precompiled(TARGET NAME): compiles it with that header.
+function(hamal_precompiled target name)
+  if(HAMAL_PCH)
+    target_precompile_headers(${target} REUSE_FROM hamal_pch_${name})
   endif()
-  if(NOT TARGET hamal_pch_${header})
-    file(WRITE ${CMAKE_BINARY_DIR}/generated/pch_${header}.cpp "")
-    add_library(hamal_pch_${header} OBJECT ${CMAKE_BINARY_DIR}/generated/pch_${header}.cpp)
-    target_link_libraries(hamal_pch_${header} PRIVATE hamal_settings hamal_warnings fmt::fmt)
-    if(header STREQUAL "tests") # its definitions must be those of the tests
-      target_link_libraries(hamal_pch_${header} PRIVATE GTest::gmock)
-    endif()
-    target_precompile_headers(hamal_pch_${header} PRIVATE ${CMAKE_SOURCE_DIR}/scripts/cmake/pch/${header}.hpp)
-  endif()
-  target_precompile_headers(${target} REUSE_FROM hamal_pch_${header})
 endfunction()
 
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/hamal/version.hpp CONTENT
