@@ -72,10 +72,7 @@ std::vector<HostMapping> parse_host_mappings(std::string_view body) {
   const Place place{"the console's host mappings"};
   const nlohmann::json json = parse_strict(body, place);
   const Fields fields(json, place);
-  const nlohmann::json& list = fields.require("mappings");
-  if (!list.is_array() || list.size() > k_most_mappings) {
-    fields.refuse("mappings", fmt::format("is no array of at most {}", k_most_mappings));
-  }
+  const nlohmann::json& list = array_field(fields, "mappings", k_most_mappings);
   std::vector<HostMapping> mappings;
   for (std::size_t i = 0; i < list.size(); ++i) {
     mappings.push_back(mapping_of(Fields(list[i], place, fmt::format("mappings[{}].", i))));

@@ -1,6 +1,9 @@
 // Fields that several replies have. Private to this folder, for .cpp files.
 #pragma once
+#include <fmt/core.h>
+
 #include <chrono>
+#include <cstddef>
 
 #include "hamal/json/strict_json.hpp"
 #include "hamal/net/http_time.hpp"
@@ -14,6 +17,15 @@ inline std::chrono::system_clock::time_point time_field(const Fields& fields, co
     fields.refuse(name, "is no time such as 2026-11-25T01:05:17Z: " + in_quotes(text));
   }
   return *when;
+}
+
+/// May be empty.
+inline const nlohmann::json& array_field(const Fields& fields, const char* name, std::size_t most) {
+  const nlohmann::json& list = fields.require(name);
+  if (!list.is_array() || list.size() > most) {
+    fields.refuse(name, fmt::format("is no array of at most {}", most));
+  }
+  return list;
 }
 
 }  // namespace hamal::mass

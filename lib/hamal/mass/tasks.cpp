@@ -78,12 +78,8 @@ TaskList parse_tasks(std::string_view body) {
   const Fields fields(json, place);
   TaskList list;
   list.server_time = time_field(fields, "server_time");
-  const nlohmann::json& tasks = fields.require("tasks");
-  if (!tasks.is_array() || tasks.size() > k_most_tasks) {
-    fields.refuse("tasks", fmt::format("is no array of at most {}", k_most_tasks));
-  }
   std::set<std::string> seen;
-  for (const nlohmann::json& item : tasks) {
+  for (const nlohmann::json& item : array_field(fields, "tasks", k_most_tasks)) {
     const auto id = id_of(item);
     if (!id) {
       const auto replace = nlohmann::json::error_handler_t::replace;
