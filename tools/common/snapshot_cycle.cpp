@@ -198,23 +198,18 @@ std::string resolve_vm(Platform& platform, const Session& session, const VmOpera
   if (!session.config().platforms.contains(vm.platform)) {
     return adhoc_vm_id(vm);
   }
-  std::vector<std::string> names;
-  std::vector<std::string> matches;
-  for (const Vm& one : platform.vms()) {
-    if (one.id == vm.vm) {
-      return one.id;
-    }
-    if (one.name == vm.vm) {
-      matches.push_back(one.id);
-    }
-    names.push_back(one.name);
-  }
+  const std::vector<Vm> all = platform.vms();
+  const std::vector<Vm> matches = vms_called(all, vm.vm);
   if (matches.size() == 1) {
-    return matches.front();
+    return matches.front().id;
   }
   if (matches.size() > 1) {
     throw Error(ErrorKind::usage, "several vms have this name", vm.platform + ":" + vm.vm,
                 "use the id: `hamal-snapshot vms " + vm.platform + "` shows them");
+  }
+  std::vector<std::string> names;
+  for (const Vm& one : all) {
+    names.push_back(one.name);
   }
   const std::string near = nearest_name(vm.vm, names);
   throw Error(ErrorKind::usage, "no vm of this id or name", vm.platform + ":" + vm.vm,

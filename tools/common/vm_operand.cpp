@@ -1,5 +1,8 @@
 #include "common/vm_operand.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "hamal/block/endpoint.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/units.hpp"
@@ -28,6 +31,18 @@ VmOperand parse_vm_operand(const std::string& first, const std::string& second) 
     throw Error(ErrorKind::usage, "the vm has a broken %XX escape", first, "write % itself as %25");
   }
   return {word, *vm};
+}
+
+std::vector<Vm> vms_called(const std::vector<Vm>& vms, std::string_view id_or_name) {
+  const auto by_id =
+      std::find_if(vms.begin(), vms.end(), [&](const Vm& vm) { return vm.id == id_or_name; });
+  if (by_id != vms.end()) {
+    return {*by_id};
+  }
+  std::vector<Vm> named;
+  std::copy_if(vms.begin(), vms.end(), std::back_inserter(named),
+               [&](const Vm& vm) { return vm.name == id_or_name; });
+  return named;
 }
 
 }  // namespace hamal

@@ -2,6 +2,10 @@
 // source.
 #pragma once
 #include <string>
+#include <string_view>
+#include <vector>
+
+#include "hamal/platform/platform.hpp"
 
 namespace hamal {
 
@@ -14,5 +18,8 @@ struct VmOperand {
 /// type word (file, nbd) and whose vm is the endpoint itself; a repository's endpoint is a
 /// platform, its vm is empty then. Throws Error(usage).
 VmOperand parse_vm_operand(const std::string& first, const std::string& second = {});
+
+/// The one of this id; else all of this name, of which there may be none or several.
+std::vector<Vm> vms_called(const std::vector<Vm>& vms, std::string_view id_or_name);
 
 }  // namespace hamal

@@ -46,10 +46,7 @@ class Collector {
 
  private:
   const RunRecord* find(const Job& job, const std::string& vm_id) const {
-    const auto found = std::find_if(m_runs.begin(), m_runs.end(), [&](const RunRecord& run) {
-      return run.job == job.name && run.platform == job.platform && run.vm_id == vm_id;
-    });
-    return found == m_runs.end() ? nullptr : &*found;
+    return last_run(m_runs, job, vm_id);
   }
 
   /// A job that could not be begun has a record without a vm; one for a single vm that is not due
@@ -182,6 +179,14 @@ unsigned protectable_disks(const Vm& vm) {
   const auto count = std::count_if(vm.disks.begin(), vm.disks.end(),
                                    [](const VmDisk& disk) { return disk.protectable; });
   return std::max(1U, static_cast<unsigned>(count));
+}
+
+const RunRecord* last_run(const std::vector<RunRecord>& runs, const period::Job& job,
+                          const std::string& vm_id) {
+  const auto found = std::find_if(runs.begin(), runs.end(), [&](const RunRecord& run) {
+    return run.job == job.name && run.platform == job.platform && run.vm_id == vm_id;
+  });
+  return found == runs.end() ? nullptr : &*found;
 }
 
 DueCandidates due_candidates(const PeriodRequest& request, Session& session, period::TimePoint now,

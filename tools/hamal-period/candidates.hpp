@@ -26,6 +26,10 @@ struct DueCandidates {
 /// At least 1.
 unsigned protectable_disks(const Vm& vm);
 
+/// The record of the job's vm among `runs`, which it points into; nullptr when it was never run.
+const RunRecord* last_run(const std::vector<RunRecord>& runs, const period::Job& job,
+                          const std::string& vm_id);
+
 /// A platform that cannot be asked fails its job alone, which backs off; with `record` that, and
 /// vms that are gone, go into the state.
 DueCandidates due_candidates(const PeriodRequest& request, Session& session, period::TimePoint now,

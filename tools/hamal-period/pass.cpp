@@ -10,6 +10,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "hamal-period/period_lock.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
 #include "hamal/util/random_id.hpp"
@@ -178,10 +179,7 @@ void Runs::start(Candidate candidate, period::CommandLines lines, PassTotals& to
   const std::string run_id = random_hex(8);
   std::unique_ptr<Running> run;
   try {
-    run = std::make_unique<Running>(
-        FileLock(m_session.lock_path("period", vm_lock_name(vm.platform, vm.id)),
-                 "vm " + vm_lock_name(vm.platform, vm.id), LockHolder{run_id, m_session.tool()},
-                 std::chrono::milliseconds(0), m_session.cancel()));
+    run = std::make_unique<Running>(lock_period(m_session, vm.platform, vm.id, run_id));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::busy) {
       throw;

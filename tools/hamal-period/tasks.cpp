@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "common/vm_operand.hpp"
+#include "hamal-period/period_lock.hpp"
 #include "hamal/period/schedule.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/random_id.hpp"
@@ -25,20 +27,14 @@ class Refusal : public Error {
 };
 
 Vm find_vm(const std::vector<Vm>& vms, const mass::Task& task) {
-  const auto by_id =
-      std::find_if(vms.begin(), vms.end(), [&](const Vm& vm) { return vm.id == task.vm; });
-  if (by_id != vms.end()) {
-    return *by_id;
-  }
-  const auto is_named = [&](const Vm& vm) { return vm.name == task.vm; };
-  const auto by_name = std::find_if(vms.begin(), vms.end(), is_named);
-  if (by_name == vms.end()) {
+  std::vector<Vm> matches = vms_called(vms, task.vm);
+  if (matches.empty()) {
     throw Refusal(fmt::format("platform {} has no vm {}", task.platform, task.vm));
   }
-  if (std::count_if(vms.begin(), vms.end(), is_named) > 1) {
+  if (matches.size() > 1) {
     throw Refusal(fmt::format("several vms of platform {} are called {}", task.platform, task.vm));
   }
-  return *by_name;
+  return std::move(matches.front());
 }
 
 /// Refused for good by the console, and not because of who we are.
@@ -163,10 +159,9 @@ Candidate Tasks::candidate_for(const mass::Task& task) {
   }
   candidate.vm = {.platform = task.platform, .id = vm.id, .name = vm.name};
   candidate.disks = protectable_disks(vm);
-  for (const RunRecord& run : m_session.state().list_runs()) {
-    if (run.job == job->name && run.platform == task.platform && run.vm_id == vm.id) {
-      candidate.last = run;
-    }
+  const std::vector<RunRecord> runs = m_session.state().list_runs();
+  if (const RunRecord* last = last_run(runs, *job, vm.id)) {
+    candidate.last = *last;
   }
   candidate.due = {.now = true,
                    .when = system_clock().wall(),
@@ -182,11 +177,8 @@ void Tasks::end_what_died() {
     if (m_running.contains(task.id)) {
       continue;
     }
-    const std::string name = vm_lock_name(task.platform, task.vm_id);
     try {
-      const FileLock free(m_session.lock_path("period", name), "vm " + name,
-                          LockHolder{m_session.run_id(), m_session.tool()},
-                          std::chrono::milliseconds(0), m_session.cancel());
+      const FileLock free = lock_period(m_session, task.platform, task.vm_id, m_session.run_id());
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::busy) {
         throw;
