@@ -136,7 +136,7 @@ std::unique_ptr<StateDatabase> make_database(StateKind kind) {
   if (is_tomorrow(kind)) {
     database->open();
     database->sql("CREATE TABLE of_tomorrow (key TEXT PRIMARY KEY)");
-    for (const char* table : {"checkpoints", "in_progress", "snapshots", "runs"}) {
+    for (const char* table : {"checkpoints", "in_progress", "snapshots", "runs", "leases"}) {
       database->sql("ALTER TABLE " + std::string(table) +
                     " ADD COLUMN of_tomorrow TEXT NOT NULL DEFAULT ''");
     }

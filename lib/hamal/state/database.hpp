@@ -33,6 +33,8 @@ class Database {
   bool repeated() const noexcept { return m_repeated; }
 
   virtual bool has_table(const std::string& table) = 0;
+  /// An expression of SQL: this moment by the database's clock, in milliseconds since 1970.
+  virtual const char* now_ms() const noexcept = 0;
   /// Several hosts may use it at once: machines are leased (state/lease.hpp).
   virtual bool shared() const noexcept = 0;
 

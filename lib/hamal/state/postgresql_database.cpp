@@ -230,6 +230,11 @@ class PostgresqlDatabase final : public Database {
     return tables != 0;
   }
 
+  // Not now(): that is when the transaction began, and it may have waited.
+  const char* now_ms() const noexcept override {
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+  }
+
   bool shared() const noexcept override { return true; }
 
  private:

@@ -1,11 +1,12 @@
 // The tables, version by version.
 #pragma once
+#include "hamal/state/lease_table.hpp"
 #include "hamal/state/task_tables.hpp"
 
 namespace hamal {
 
 /// Raised with every change of the tables; an older database is migrated.
-inline constexpr int k_schema_version = 4;
+inline constexpr int k_schema_version = 5;
 /// The oldest hamal, by its schema version, that goes on working with the tables of this version:
 /// what k_migrations holds only adds, so that the proxies that share a database are updated one by
 /// one.
@@ -46,6 +47,9 @@ inline constexpr const char* k_migrations[k_schema_version - 1][5] = {
           duration_ms BIGINT NOT NULL, failures BIGINT NOT NULL, last_error TEXT NOT NULL,
           next_run TEXT NOT NULL, PRIMARY KEY (job, platform, vm_id)))"},
     {k_tasks_table, k_task_reports_table},
+    {k_leases_table, "ALTER TABLE checkpoints ADD COLUMN proxy TEXT NOT NULL DEFAULT ''",
+     "ALTER TABLE in_progress ADD COLUMN proxy TEXT NOT NULL DEFAULT ''",
+     "ALTER TABLE tasks ADD COLUMN ended TEXT NOT NULL DEFAULT ''"},
 };
 
 }  // namespace hamal

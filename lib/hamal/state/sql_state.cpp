@@ -9,6 +9,7 @@
 
 #include "hamal/extent/validate.hpp"
 #include "hamal/state/migrate.hpp"
+#include "hamal/state/sql_lease_state.hpp"
 #include "hamal/state/sql_task_state.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/random_id.hpp"
@@ -18,10 +19,14 @@ namespace {
 
 constexpr const char* k_select_checkpoints =
     "SELECT platform, vm_id, disk_id, target, vm_name, change_id, snapshot_id, generation, size, "
-    "committed, target_uri, disk_flag, released FROM checkpoints";
+    "committed, target_uri, disk_flag, released, proxy FROM checkpoints";
 constexpr const char* k_select_marks =
     "SELECT platform, vm_id, disk_id, target, mode, base_change_id, change_id, snapshot_id, "
-    "plan_path, started, target_created, finished, restore_path FROM in_progress";
+    "plan_path, started, target_created, finished, restore_path, proxy FROM in_progress";
+
+constexpr const char* k_select_runs =
+    "SELECT job, platform, vm_id, vm_name, state, run_id, started, ended, last_success, mode, "
+    "bytes, duration_ms, failures, last_error, next_run FROM runs";
 
 // "OFFSET+LENGTH OFFSET+LENGTH …"
 std::string text_of(const std::vector<Extent>& extents) {
@@ -63,7 +68,10 @@ std::vector<Extent> extents_of(const std::string& text) {
 class SqlState final : public State {
  public:
   explicit SqlState(std::unique_ptr<Database> database)
-      : m_database(std::move(database)), m_sql(m_database->sql()), m_tasks(*m_database) {
+      : m_database(std::move(database)),
+        m_sql(m_database->sql()),
+        m_tasks(*m_database),
+        m_leases(*m_database) {
     migrate(*m_database);
   }
 
@@ -96,7 +104,7 @@ class SqlState final : public State {
   }
 
   void commit_checkpoint(const Checkpoint& c) override {
-    m_database->transact(key_of(c.identity), [&] {
+    write(c.identity, [&] {
       const auto stored = select_checkpoint(c.identity);
       const std::uint64_t before = stored ? stored->generation : 0;
       if (m_database->repeated() && stored && same_commit(*stored, c)) {
@@ -113,12 +121,12 @@ class SqlState final : public State {
   }
 
   void cache_checkpoint(const Checkpoint& c) override {
-    m_database->transact(key_of(c.identity), [&] { replace_checkpoint(c); });
+    write(c.identity, [&] { replace_checkpoint(c); });
   }
 
   bool forget_checkpoint(const DiskIdentity& identity) override {
     bool found = false;
-    m_database->transact(key_of(identity), [&] {
+    write(identity, [&] {
       const long long rows = erase("checkpoints", identity) + erase("in_progress", identity);
       found = found || rows > 0;
     });
@@ -153,7 +161,7 @@ class SqlState final : public State {
   }
 
   void mark_in_progress(const InProgress& m) override {
-    m_database->transact(key_of(m.identity), [&] {
+    write(m.identity, [&] {
       erase("in_progress", m.identity);
       erase_others("checkpoints", m.identity);
       erase_others("in_progress", m.identity);
@@ -162,13 +170,13 @@ class SqlState final : public State {
       const std::string finished = text_of(m.finished);
       m_sql
           << "INSERT INTO in_progress (platform, vm_id, disk_id, target, mode, base_change_id, "
-             "change_id, snapshot_id, plan_path, started, target_created, finished, restore_path) "
-             "VALUES (:p, :v, :d, :t, :m, :b, :c, :s, :l, :w, :r, :f, :e)",
+             "change_id, snapshot_id, plan_path, started, target_created, finished, restore_path, "
+             "proxy) VALUES (:p, :v, :d, :t, :m, :b, :c, :s, :l, :w, :r, :f, :e, :x)",
           soci::use(m.identity.platform), soci::use(m.identity.vm_id),
           soci::use(m.identity.disk_id), soci::use(m.identity.target), soci::use(mode),
           soci::use(m.base_change_id), soci::use(m.change_id), soci::use(m.snapshot_id),
           soci::use(m.plan_path), soci::use(m.started), soci::use(created), soci::use(finished),
-          soci::use(m.restore_path);
+          soci::use(m.restore_path), soci::use(m.proxy);
     });
   }
 
@@ -183,7 +191,7 @@ class SqlState final : public State {
 
   bool clear_in_progress(const DiskIdentity& i) override {
     bool found = false;
-    m_database->transact(key_of(i), [&] {
+    write(i, [&] {
       const long long rows = erase("in_progress", i);
       found = found || rows > 0;
     });
@@ -196,6 +204,7 @@ class SqlState final : public State {
 
   void put_snapshot(const SnapshotRecord& r) override {
     m_database->transact(key_of_snapshot(r.platform, r.snapshot_id), [&] {
+      m_leases.require({r.platform, r.vm_id});
       m_sql << "DELETE FROM snapshots WHERE platform = :p AND snapshot_id = :s",
           soci::use(r.platform), soci::use(r.snapshot_id);
       m_sql << "INSERT INTO snapshots (platform, snapshot_id, vm_id, state, created, document) "
@@ -207,6 +216,13 @@ class SqlState final : public State {
 
   void remove_snapshot(const std::string& platform, const std::string& snapshot_id) override {
     m_database->transact(key_of_snapshot(platform, snapshot_id), [&] {
+      std::string vm_id;
+      m_sql << "SELECT vm_id FROM snapshots WHERE platform = :p AND snapshot_id = :s",
+          soci::use(platform), soci::use(snapshot_id), soci::into(vm_id);
+      if (!m_sql.got_data()) {
+        return;
+      }
+      m_leases.require({platform, vm_id});
       m_sql << "DELETE FROM snapshots WHERE platform = :p AND snapshot_id = :s",
           soci::use(platform), soci::use(snapshot_id);
     });
@@ -233,6 +249,7 @@ class SqlState final : public State {
 
   void put_run(const RunRecord& r) override {
     m_database->transact(key_of(r), [&] {
+      m_leases.require({r.platform, r.vm_id});
       erase_run(r);
       const auto bytes = static_cast<long long>(r.bytes);
       const auto duration = static_cast<long long>(r.duration_ms);
@@ -248,7 +265,22 @@ class SqlState final : public State {
   }
 
   void remove_run(const RunRecord& r) override {
-    m_database->transact(key_of(r), [&] { erase_run(r); });
+    m_database->transact(key_of(r), [&] {
+      m_leases.require({r.platform, r.vm_id});
+      erase_run(r);
+    });
+  }
+
+  std::optional<RunRecord> find_run(const std::string& job, const std::string& platform,
+                                    const std::string& vm_id) override {
+    std::optional<RunRecord> found;
+    m_database->run([&] {
+      soci::row row;
+      m_sql << std::string(k_select_runs) + " WHERE job = :j AND platform = :p AND vm_id = :v",
+          soci::use(job), soci::use(platform), soci::use(vm_id), soci::into(row);
+      found = m_sql.got_data() ? std::optional(run_of(row)) : std::nullopt;
+    });
+    return found;
   }
 
   std::vector<RunRecord> list_runs() override {
@@ -256,34 +288,16 @@ class SqlState final : public State {
     m_database->run([&] {
       all.clear();
       const soci::rowset<soci::row> rows =
-          (m_sql.prepare << "SELECT job, platform, vm_id, vm_name, state, run_id, started, ended, "
-                            "last_success, mode, bytes, duration_ms, failures, last_error, "
-                            "next_run FROM runs ORDER BY job, platform, vm_name, vm_id");
+          (m_sql.prepare << std::string(k_select_runs) + " ORDER BY job, platform, vm_name, vm_id");
       for (const auto& row : rows) {
-        const auto count = [&row](std::size_t column) {
-          return static_cast<std::uint64_t>(row.get<long long>(column));
-        };
-        all.push_back({.job = row.get<std::string>(0),
-                       .platform = row.get<std::string>(1),
-                       .vm_id = row.get<std::string>(2),
-                       .vm_name = row.get<std::string>(3),
-                       .state = row.get<std::string>(4),
-                       .run_id = row.get<std::string>(5),
-                       .started = row.get<std::string>(6),
-                       .ended = row.get<std::string>(7),
-                       .last_success = row.get<std::string>(8),
-                       .mode = row.get<std::string>(9),
-                       .bytes = count(10),
-                       .duration_ms = count(11),
-                       .failures = count(12),
-                       .last_error = row.get<std::string>(13),
-                       .next_run = row.get<std::string>(14)});
+        all.push_back(run_of(row));
       }
     });
     return all;
   }
 
   TaskState& tasks() override { return m_tasks; }
+  LeaseState& leases() override { return m_leases; }
 
  private:
   // What transactions wait for each other by: the target, because a mark forgets what other disks
@@ -302,6 +316,14 @@ class SqlState final : public State {
            stored.disk_flag == made.disk_flag;
   }
 
+  // One transaction on what belongs to a machine, by whoever may.
+  void write(const DiskIdentity& identity, const std::function<void()>& body) {
+    m_database->transact(key_of(identity), [&] {
+      m_leases.require({identity.platform, identity.vm_id});
+      body();
+    });
+  }
+
   // In a transaction.
   void erase_run(const RunRecord& r) {
     m_sql << "DELETE FROM runs WHERE job = :j AND platform = :p AND vm_id = :v", soci::use(r.job),
@@ -314,12 +336,12 @@ class SqlState final : public State {
     const auto generation = static_cast<long long>(c.generation);
     const auto size = static_cast<long long>(c.size);
     m_sql << "INSERT INTO checkpoints (platform, vm_id, disk_id, target, vm_name, change_id, "
-             "snapshot_id, generation, size, committed, target_uri, disk_flag) VALUES "
-             "(:p, :v, :d, :t, :n, :c, :s, :g, :z, :w, :u, :f)",
+             "snapshot_id, generation, size, committed, target_uri, disk_flag, proxy) VALUES "
+             "(:p, :v, :d, :t, :n, :c, :s, :g, :z, :w, :u, :f, :x)",
         soci::use(c.identity.platform), soci::use(c.identity.vm_id), soci::use(c.identity.disk_id),
         soci::use(c.identity.target), soci::use(c.vm_name), soci::use(c.change_id),
         soci::use(c.snapshot_id), soci::use(generation), soci::use(size), soci::use(c.committed),
-        soci::use(c.target_uri), soci::use(c.disk_flag);
+        soci::use(c.target_uri), soci::use(c.disk_flag), soci::use(c.proxy);
     erase("in_progress", c.identity);
   }
 
@@ -349,7 +371,7 @@ class SqlState final : public State {
   // How many rows it changed.
   long long update(const std::string& statement, const std::string& value, const DiskIdentity& i) {
     long long rows = 0;
-    m_database->transact(key_of(i), [&] {
+    write(i, [&] {
       soci::statement update =
           (m_sql.prepare
                << statement +
@@ -387,7 +409,29 @@ class SqlState final : public State {
     c.target_uri = row.get<std::string>(10);
     c.disk_flag = row.get<std::string>(11);
     c.released = row.get<std::string>(12);
+    c.proxy = row.get<std::string>(13);
     return c;
+  }
+
+  static RunRecord run_of(const soci::row& row) {
+    const auto count = [&row](std::size_t column) {
+      return static_cast<std::uint64_t>(row.get<long long>(column));
+    };
+    return {.job = row.get<std::string>(0),
+            .platform = row.get<std::string>(1),
+            .vm_id = row.get<std::string>(2),
+            .vm_name = row.get<std::string>(3),
+            .state = row.get<std::string>(4),
+            .run_id = row.get<std::string>(5),
+            .started = row.get<std::string>(6),
+            .ended = row.get<std::string>(7),
+            .last_success = row.get<std::string>(8),
+            .mode = row.get<std::string>(9),
+            .bytes = count(10),
+            .duration_ms = count(11),
+            .failures = count(12),
+            .last_error = row.get<std::string>(13),
+            .next_run = row.get<std::string>(14)};
   }
 
   static InProgress mark_of(const soci::row& row) {
@@ -403,6 +447,7 @@ class SqlState final : public State {
     m.target_created = row.get<int>(10) != 0;
     m.finished = extents_of(row.get<std::string>(11));
     m.restore_path = row.get<std::string>(12);
+    m.proxy = row.get<std::string>(13);
     return m;
   }
 
@@ -425,6 +470,7 @@ class SqlState final : public State {
   std::unique_ptr<Database> m_database;
   soci::session& m_sql;
   SqlTaskState m_tasks;
+  SqlLeaseState m_leases;
 };
 
 }  // namespace

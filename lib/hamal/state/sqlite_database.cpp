@@ -67,6 +67,11 @@ class SqliteDatabase final : public Database {
     return tables != 0;
   }
 
+  // SOCI reads an expression's type from its value: an integer of 64 bits needs the cast.
+  const char* now_ms() const noexcept override {
+    return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS BIGINT)";
+  }
+
   bool shared() const noexcept override { return false; }
 
  private:

@@ -8,6 +8,7 @@
 
 #include "hamal/config/config.hpp"
 #include "hamal/extent/extent.hpp"
+#include "hamal/state/lease.hpp"
 #include "hamal/state/task_state.hpp"
 #include "hamal/stream/stream_header.hpp"
 
@@ -36,6 +37,8 @@ struct Checkpoint {
   std::string disk_flag;
   /// RFC 3339, when the operator gave the target away (`hamal-sync release`); empty: it is ours.
   std::string released;
+  /// The proxy that committed it (LeaseOwner::proxy); empty: not known.
+  std::string proxy = {};
 };
 
 /// A run that has begun to change a target in place and has not committed (rule 2).
@@ -55,6 +58,8 @@ struct InProgress {
   /// The clone of the target as its checkpoint describes it (target/restore_clone.hpp); empty:
   /// there is none, and the target cannot be rolled back.
   std::string restore_path;
+  /// The proxy whose run made the mark; empty: not known.
+  std::string proxy = {};
 };
 
 struct SnapshotRecord {
@@ -87,7 +92,8 @@ struct RunRecord {
 
 /// One open database. Every call is one transaction, durable on return. Not thread-safe; several
 /// processes may work on one database. Errors: hamal::Error; a database locked too long is
-/// transient, a corrupt one says so. A server that goes away is waited for, for a while.
+/// transient, a corrupt one says so. A server that goes away is waited for, for a while. What
+/// belongs to a machine is written under its fence, where there is one (LeaseState::fence).
 class State {
  public:
   virtual ~State() = default;
@@ -132,11 +138,14 @@ class State {
   /// Inserts or replaces by job, platform and vm_id.
   virtual void put_run(const RunRecord& run) = 0;
   virtual void remove_run(const RunRecord& run) = 0;
+  virtual std::optional<RunRecord> find_run(const std::string& job, const std::string& platform,
+                                            const std::string& vm_id) = 0;
   /// Ordered by job, platform and vm_name.
   virtual std::vector<RunRecord> list_runs() = 0;
 
-  /// Lives as long as the state.
+  /// Both live as long as the state.
   virtual TaskState& tasks() = 0;
+  virtual LeaseState& leases() = 0;
 };
 
 /// Opens the database, whose tables are made or migrated. `connection` is [database] connection:
