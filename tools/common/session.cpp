@@ -5,9 +5,14 @@
 
 #include <cstdlib>
 
+#include "hamal/util/boot_clock.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
+#include "hamal/util/file_lock.hpp"
+#include "hamal/util/host.hpp"
+#include "hamal/util/lock_scope.hpp"
 #include "hamal/util/random_id.hpp"
+#include "hamal/util/text.hpp"
 #include "hamal/util/units.hpp"
 
 namespace hamal {
@@ -15,6 +20,9 @@ namespace {
 
 constexpr unsigned k_mark_digits = 8;
 constexpr std::size_t k_max_lock_name = 200;
+constexpr unsigned k_owner_digits = 32;
+constexpr unsigned k_proxy_digits = 16;
+constexpr std::chrono::seconds k_proxy_id_wait{30};
 
 /// Inherited, so that one run has one id in all its processes; ours when it is none or not one.
 std::string inherit_run_id() {
@@ -133,6 +141,61 @@ State& Session::state() {
     m_state = open_state(m_config);
   }
   return *m_state;
+}
+
+const std::string& Session::proxy_id() {
+  if (m_proxy_id.empty()) {
+    const std::filesystem::path path =
+        std::filesystem::path(m_config.defaults.hamal_lib_dir) / "proxy_id";
+    // The tools of a first pipe ask at once.
+    const FileLock lock(lock_path("proxy", "id"), path.string(), LockHolder{m_run_id, m_tool},
+                        k_proxy_id_wait, cancel());
+    std::error_code none;
+    if (!std::filesystem::exists(path, none)) {
+      write_file_atomically(path, host_name() + "-" + random_hex(k_proxy_digits) + "\n");
+    }
+    m_proxy_id = trim(read_file(path));
+    if (m_proxy_id.empty()) {
+      throw Error(ErrorKind::failed, "is empty", path.string(),
+                  "remove it: this proxy is then another one");
+    }
+  }
+  return m_proxy_id;
+}
+
+const LeaseOwner& Session::lease_owner() {
+  if (m_lease_owner.id.empty()) {
+    m_lease_owner = {.id = random_hex(k_owner_digits),
+                     .host = host_name(),
+                     .proxy = proxy_id(),
+                     .scope = lock_scope(lock_path("lease", "").parent_path())};
+  }
+  return m_lease_owner;
+}
+
+LeaseKeeper& Session::lease_keeper() {
+  if (!m_lease_keeper) {
+    auto own = std::make_shared<std::unique_ptr<State>>();
+    const auto renew = [this, own](const LeaseKey& key, const LeaseToken& token,
+                                   std::chrono::milliseconds ttl) {
+      if (!*own) {
+        *own = open_state(m_config);
+      }
+      return (*own)->leases().renew(key, token, ttl);
+    };
+    const auto problem = [this](const std::string& what) {
+      m_log->warning("leases cannot be renewed now: {}", what);
+    };
+    m_lease_keeper =
+        std::make_unique<LeaseKeeper>(renew, m_config.sync.lease_ttl, problem, boot_time);
+  }
+  return *m_lease_keeper;
+}
+
+void Session::check_leases() const {
+  if (m_lease_keeper) {
+    m_lease_keeper->check();
+  }
 }
 
 std::unique_ptr<Platform> Session::open_platform(const std::string& name, Marking marking) {

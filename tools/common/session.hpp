@@ -10,6 +10,7 @@
 #include "hamal/platform/platform.hpp"
 #include "hamal/report/log.hpp"
 #include "hamal/report/progress.hpp"
+#include "hamal/state/lease_keeper.hpp"
 #include "hamal/state/state.hpp"
 #include "hamal/util/cancel.hpp"
 
@@ -43,6 +44,16 @@ class Session {
   /// Opened when first asked for.
   State& state();
 
+  /// This proxy for good, whatever it is called: random, made once and kept in hamal_lib_dir, where
+  /// its locks and plans are, too. A copy of that folder is not another proxy.
+  const std::string& proxy_id();
+  /// This process, to the leases of a shared state.
+  const LeaseOwner& lease_owner();
+  /// Renews what VmLease holds, over a connection of its own.
+  LeaseKeeper& lease_keeper();
+  /// Throws Error(busy) once any lease that is held is lost. Thread-safe, and cheap.
+  void check_leases() const;
+
   std::unique_ptr<Platform> open_platform(const std::string& name,
                                           Marking marking = Marking::needed);
   /// The same with a token of its own: what must be undone after an interrupt is undone by this
@@ -50,8 +61,8 @@ class Session {
   std::unique_ptr<Platform> open_platform(const std::string& name, Marking marking,
                                           const CancelToken& cancel);
 
-  /// hamal_lib_dir/locks/KIND-NAME.lock with NAME made safe; the folder is created. Kinds: vm
-  /// ("PLATFORM/VM_ID"), target (canonical identity).
+  /// hamal_lib_dir/locks/KIND-NAME.lock with NAME made safe; the folder is created. Kinds: vm,
+  /// lease and period ("PLATFORM/VM_ID"), target (canonical identity).
   std::filesystem::path lock_path(std::string_view kind, std::string_view name) const;
 
  private:
@@ -66,6 +77,9 @@ class Session {
   std::unique_ptr<Logger> m_log;
   std::unique_ptr<Progress> m_progress;
   std::unique_ptr<State> m_state;
+  std::string m_proxy_id;
+  LeaseOwner m_lease_owner;
+  std::unique_ptr<LeaseKeeper> m_lease_keeper;  // last: its thread uses the log
 };
 
 /// Where the console's last good host mappings are kept (hamal-mass(5)).

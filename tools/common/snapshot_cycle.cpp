@@ -53,8 +53,7 @@ void undo_snapshot(const SnapshotDocument& document, Session& session) {
 void lock_and_undo(const SnapshotDocument& document, Session& session) {
   const CancelToken uninterrupted;
   try {
-    const auto lock =
-        lock_vm(session, document.platform, document.vm_id, k_undo_wait, uninterrupted);
+    const VmLock lock(session, document.platform, document.vm_id, k_undo_wait, uninterrupted);
     undo_snapshot(document, session);
   } catch (const Error& error) {
     say_not_ended(document, error, session);
@@ -76,6 +75,7 @@ SnapshotDocument create_recorded(const SnapshotWish& wish, Session& session, Pla
   session.state().put_snapshot(record);
   SnapshotDocument document;
   try {
+    session.check_leases();
     document = platform.create_snapshot(wish.vm.vm, wish.options);
   } catch (...) {
     session.state().remove_snapshot(name, intent);
@@ -188,6 +188,7 @@ void settle_failed(const AcquiredSnapshot& snapshot, Session& session) {
 
 void end_snapshot(const SnapshotDocument& document, Outcome outcome, Session& session,
                   Platform& platform) {
+  session.check_leases();
   platform.finish_snapshot(document, outcome, still_needed(session.state(), document));
   session.state().remove_snapshot(document.platform, document.snapshot_id);
   session.log().info("snapshot {} ended: {}", document.snapshot_id,
@@ -215,13 +216,6 @@ std::string resolve_vm(Platform& platform, const Session& session, const VmOpera
   throw Error(ErrorKind::usage, "no vm of this id or name", vm.platform + ":" + vm.vm,
               near.empty() ? "`hamal-snapshot vms " + vm.platform + "` lists them"
                            : "did you mean " + near + "?");
-}
-
-FileLock lock_vm(Session& session, const std::string& platform, const std::string& vm_id,
-                 std::chrono::milliseconds wait, const CancelToken& cancel) {
-  const std::string name = vm_lock_name(platform, vm_id);
-  return {session.lock_path("vm", name), "vm " + name, LockHolder{session.run_id(), session.tool()},
-          wait, cancel};
 }
 
 std::vector<std::string> still_needed(State& state, const SnapshotDocument& document) {

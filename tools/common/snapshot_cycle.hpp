@@ -16,18 +16,15 @@
 
 #include "common/held_verdict.hpp"
 #include "common/session.hpp"
+#include "common/vm_lock.hpp"
 #include "common/vm_operand.hpp"
 #include "hamal/block/endpoint.hpp"
-#include "hamal/util/file_lock.hpp"
 
 namespace hamal {
 
 /// The id of a vm given by id or name; throws Error(usage) naming the ones there are. The vm of an
 /// ad-hoc platform is what was given.
 std::string resolve_vm(Platform& platform, const Session& session, const VmOperand& vm);
-
-FileLock lock_vm(Session& session, const std::string& platform, const std::string& vm_id,
-                 std::chrono::milliseconds wait, const CancelToken& cancel);
 
 /// The change ids that checkpoints and interrupted runs of the document's disks, on any target,
 /// still count from (rule 11).

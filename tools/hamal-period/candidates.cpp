@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "hamal-period/commands.hpp"
+#include "hamal-period/other_proxies.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/time.hpp"
 
@@ -108,6 +109,17 @@ class Collector {
     candidate.due = judge(job, last, m_now);
     if (m_request.now) {
       candidate.due = {.now = true, .when = m_now, .reason = "it was asked for"};
+      candidate.asked = true;
+    }
+    if (candidate.due.now && !candidate.asked) {
+      if (!m_others) {
+        m_others.emplace(m_session);
+      }
+      if (const std::string proxy = m_others->writer_of(job, vm.id); !proxy.empty()) {
+        m_session.log().debug("job {}: vm {} is left to proxy {}, which writes its target",
+                              job.name, vm.name, proxy);
+        return;
+      }
     }
     if (candidate.due.now) {
       m_due.push_back(std::move(candidate));
@@ -169,6 +181,7 @@ class Collector {
   bool m_record;
   std::vector<RunRecord> m_runs;
   std::map<std::string, std::vector<Vm>> m_vms;
+  std::optional<OtherProxies> m_others;
   std::vector<Candidate> m_due;
   int m_failure = 0;
 };

@@ -15,7 +15,9 @@ struct Candidate {
   period::VmName vm;
   unsigned disks = 1;
   period::Due due;
-  RunRecord last;  ///< its `started` is empty when it was never run
+  bool asked = false;  ///< by an operator or the console: whatever the schedule says
+  /// Its `started` is empty when it was never run. Read again before the run (pass.hpp).
+  RunRecord last;
 };
 
 struct DueCandidates {

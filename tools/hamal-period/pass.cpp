@@ -10,6 +10,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "common/vm_lease.hpp"
 #include "hamal-period/period_lock.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
@@ -72,6 +73,7 @@ struct Runs::Running {
   period::VmTask task;
   RunRecord record;
   FileLock lock;
+  std::unique_ptr<VmLease> lease;  // released first
   unsigned disks = 1;
   std::unique_ptr<Logger> log;
   period::VmOutcome outcome;
@@ -177,16 +179,8 @@ void Runs::start_waiting(PassTotals& totals) {
 void Runs::start(Candidate candidate, period::CommandLines lines, PassTotals& totals) {
   const period::VmName vm = candidate.vm;
   const std::string run_id = random_hex(8);
-  std::unique_ptr<Running> run;
-  try {
-    run = std::make_unique<Running>(lock_period(m_session, vm.platform, vm.id, run_id));
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::busy) {
-      throw;
-    }
-    // Another pass syncs it, and records what becomes of it.
-    ++totals.busy;
-    m_session.log().info("job {}: vm {}: {}", candidate.job.name, vm.name, error.what());
+  std::unique_ptr<Running> run = hold(candidate, run_id, totals);
+  if (!run) {
     return;
   }
   if (candidate.last.state == period::k_running) {
@@ -197,8 +191,12 @@ void Runs::start(Candidate candidate, period::CommandLines lines, PassTotals& to
                .why = candidate.due.reason,
                .run_id = run_id,
                .lines = std::move(lines),
-               .lock_fd = run->lock.fd(),
+               .lock_fds = {run->lock.fd()},
                .on_progress = m_tasks.progress_of(candidate)};
+  if (run->lease) {
+    run->task.lock_fds.push_back(run->lease->lock_fd());
+    run->task.lease = run->lease->environment();
+  }
   run->record = candidate.last;
   run->record.job = candidate.job.name;
   run->record.platform = vm.platform;
@@ -211,7 +209,13 @@ void Runs::start(Candidate candidate, period::CommandLines lines, PassTotals& to
   if (!candidate.task.empty() && !m_tasks.begin(candidate, run->record)) {
     return;  // begun before, however that was: never twice
   }
-  m_session.state().put_run(run->record);
+  if (!put_run(run->record)) {
+    period::VmOutcome lost;
+    lost.status = static_cast<int>(ExitStatus::busy);
+    lost.error = "another proxy has the vm";
+    m_tasks.end(candidate, run->record, lost);
+    return;
+  }
   run->disks = disks_of(candidate, m_session.config());
   run->candidate = std::move(candidate);
   run->begin = std::chrono::steady_clock::now();
@@ -233,6 +237,48 @@ void Runs::start(Candidate candidate, period::CommandLines lines, PassTotals& to
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto ignored = ::write(m_ended.get(), &one, sizeof one);
   });
+}
+
+std::unique_ptr<Runs::Running> Runs::hold(Candidate& candidate, const std::string& run_id,
+                                          PassTotals& totals) {
+  const period::VmName& vm = candidate.vm;
+  std::unique_ptr<Running> run;
+  try {
+    run = std::make_unique<Running>(lock_period(m_session, vm.platform, vm.id, run_id));
+    run->lease =
+        lease_vm(m_session, {vm.platform, vm.id}, std::chrono::milliseconds(0), m_session.cancel());
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::busy) {
+      throw;
+    }
+    // Another pass syncs it, and records what becomes of it.
+    ++totals.busy;
+    m_session.log().info("job {}: vm {}: {}", candidate.job.name, vm.name, error.what());
+    return nullptr;
+  }
+  // It was found due before it was ours: another proxy may have synced it meanwhile.
+  const auto last = m_session.state().find_run(candidate.job.name, vm.platform, vm.id);
+  if (!candidate.asked &&
+      !judge(candidate.job, last ? &*last : nullptr, system_clock().wall()).now) {
+    m_session.log().info("job {}: vm {} was synced by another pass", candidate.job.name, vm.name);
+    return nullptr;
+  }
+  candidate.last = last.value_or(RunRecord());
+  return run;
+}
+
+bool Runs::put_run(const RunRecord& record) {
+  try {
+    m_session.state().put_run(record);
+    return true;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::busy) {
+      throw;
+    }
+    // Whoever has the vm now records what becomes of it.
+    m_session.log().warning("job {}: vm {}: {}", record.job, record.vm_name, error.what());
+    return false;
+  }
 }
 
 // `hamal-snapshot create` was killed after it had recorded its snapshot and before it had printed
@@ -298,7 +344,7 @@ void Runs::record_end(const Running& run, PassTotals& totals) {
   }
   m_tasks.end(run.candidate, record, outcome);
   record.next_run = rfc3339(judge(run.task.job, &record, now).when);
-  m_session.state().put_run(record);
+  put_run(record);
   const std::string text =
       fmt::format("run ends after {:.1f} s: {}{}; the next one is due at {}",
                   static_cast<double>(took.count()) / 1000.0, record.state,

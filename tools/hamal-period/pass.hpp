@@ -53,6 +53,11 @@ class Runs {
 
   void start_waiting(PassTotals& totals);
   void start(Candidate candidate, period::CommandLines lines, PassTotals& totals);
+  /// Null when the vm is another pass's or another proxy's, or no longer due.
+  std::unique_ptr<Running> hold(Candidate& candidate, const std::string& run_id,
+                                PassTotals& totals);
+  /// False when the vm is not ours any more.
+  bool put_run(const RunRecord& record);
   void take_ended(PassTotals& totals);
   void record_end(const Running& run, PassTotals& totals);
   bool runs_now(const period::VmName& vm) const;

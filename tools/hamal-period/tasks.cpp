@@ -159,10 +159,7 @@ Candidate Tasks::candidate_for(const mass::Task& task) {
   }
   candidate.vm = {.platform = task.platform, .id = vm.id, .name = vm.name};
   candidate.disks = protectable_disks(vm);
-  const std::vector<RunRecord> runs = m_session.state().list_runs();
-  if (const RunRecord* last = last_run(runs, *job, vm.id)) {
-    candidate.last = *last;
-  }
+  candidate.asked = true;
   candidate.due = {.now = true,
                    .when = system_clock().wall(),
                    .reason = "the console asked for it by task " + task.id};

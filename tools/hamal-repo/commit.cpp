@@ -12,9 +12,10 @@ namespace hamal {
 int run_commit(const RepoRequest& request, Session& session) {
   const SnapshotDocument document = read_snapshot_document(request.document, session.cancel());
   session.log().set_vm(document.vm_name);
-  const auto lock =
-      lock_vm(session, document.platform, document.vm_id, request.wait, session.cancel());
+  const VmLock lock(session, document.platform, document.vm_id, request.wait, session.cancel());
   OpenedRepository repository(parse_endpoint(request.repository), session);
+  // What fences the version itself is its slot: of two that go for it one gets it.
+  session.check_leases();
   const auto manifest = commit_snapshot(repository.place(), document, session.state());
   write_stdout(report_version(manifest, session.options().format), session.cancel());
   return 0;

@@ -47,8 +47,7 @@ int run_finish(const SnapshotRequest& request, Session& session) {
   const SnapshotDocument document = read_snapshot_document(request.document, session.cancel());
   session.log().set_vm(document.vm_name);
   const auto platform = session.open_platform(document.platform);
-  const FileLock lock =
-      lock_vm(session, document.platform, document.vm_id, request.wait, session.cancel());
+  const VmLock lock(session, document.platform, document.vm_id, request.wait, session.cancel());
   const Ending ending = settle_snapshot(document, request.outcome, session, *platform);
   if (request.common.format == ReportFormat::json) {
     write_stdout(
@@ -62,14 +61,14 @@ int run_delete(const SnapshotRequest& request, Session& session) {
   const auto platform = session.open_platform(request.vm.platform);
   const std::string vm_id = resolve_vm(*platform, session, request.vm);
   session.log().set_vm(request.vm.vm);
-  const FileLock lock =
-      lock_vm(session, request.vm.platform, vm_id, request.wait, session.cancel());
+  const VmLock lock(session, request.vm.platform, vm_id, request.wait, session.cancel());
   for (const SnapshotInfo& info : platform->list_snapshots(vm_id)) {
     if (info.id == request.snapshot_id && !info.ours) {
       throw Error(ErrorKind::failed, "the snapshot was not made by this installation",
                   request.snapshot_id, "delete it with the platform's own tools");
     }
   }
+  session.check_leases();
   platform->delete_snapshot(vm_id, request.snapshot_id);
   session.state().remove_snapshot(request.vm.platform, request.snapshot_id);
   session.log().info("snapshot {} deleted", request.snapshot_id);

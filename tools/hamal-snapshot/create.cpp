@@ -31,8 +31,8 @@ int run_create(const SnapshotRequest& request, Session& session) {
   const auto platform = session.open_platform(request.vm.platform);
   const std::string vm_id = resolve_vm(*platform, session, request.vm);
   session.log().set_vm(request.vm.vm);
-  std::optional<FileLock> lock{
-      lock_vm(session, request.vm.platform, vm_id, request.wait, session.cancel())};
+  std::optional<VmLock> lock(std::in_place, session, request.vm.platform, vm_id, request.wait,
+                             session.cancel());
   const AcquiredSnapshot snapshot = acquire_snapshot(
       {request.vm, vm_id, request.options, Holder::handed_out, request.fresh}, session, *platform);
   lock.reset();

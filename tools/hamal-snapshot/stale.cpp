@@ -88,6 +88,7 @@ class StaleSweep {
 
   void end(const SnapshotRecord& record, Outcome outcome) {
     if (record.document.empty()) {
+      m_session.check_leases();
       m_platform.delete_snapshot(m_vm_id, record.snapshot_id);
       m_session.log().info("snapshot {} deleted: nobody recorded it", record.snapshot_id);
     } else {
@@ -130,8 +131,7 @@ int run_delete_stale(const SnapshotRequest& request, Session& session) {
   for (const std::string& vm_id : vms_of(request, session, *platform)) {
     session.log().set_vm(vm_id);
     try {
-      const FileLock lock =
-          lock_vm(session, request.vm.platform, vm_id, request.wait, session.cancel());
+      const VmLock lock(session, request.vm.platform, vm_id, request.wait, session.cancel());
       for (StaleSnapshot& one : StaleSweep(request, vm_id, session, *platform).run()) {
         report.snapshots.push_back(std::move(one));
       }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "common/output.hpp"
 #include "common/repository_access.hpp"
@@ -9,6 +10,7 @@
 #include "hamal-sync/first_fulls.hpp"
 #include "hamal/state/checkpoint_json.hpp"
 #include "hamal/store/open_store.hpp"
+#include "hamal/sync/own_proxy.hpp"
 #include "hamal/sync/restore_point.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/units.hpp"
@@ -22,6 +24,10 @@ std::string identity_of(const std::string& target, Session& session) {
   return is_repository(endpoint)
              ? open_object_store(endpoint, session.config(), session.cancel())->canonical()
              : canonical_target(endpoint);
+}
+
+bool is_in_repository(const Checkpoint& c) {
+  return c.identity.target.starts_with("dir:") || c.identity.target.starts_with("s3:");
 }
 
 }  // namespace
@@ -51,14 +57,31 @@ std::vector<Checkpoint> require_checkpoints(const SyncRequest& request, Session&
   return found;
 }
 
-std::vector<std::unique_ptr<FileLock>> lock_targets(const std::vector<Checkpoint>& checkpoints,
-                                                    const SyncRequest& request, Session& session) {
-  std::vector<std::unique_ptr<FileLock>> locks;
-  locks.reserve(checkpoints.size());
+namespace {
+
+void require_own_proxy(const Checkpoint& c, const SyncRequest& request, Session& session) {
+  State& state = session.state();
+  if (state.shared() && !is_in_repository(c)) {
+    hamal::require_own_proxy(state.find_checkpoint(c.identity), state.find_in_progress(c.identity),
+                             session.proxy_id(), c.target_uri, request.take_over);
+  }
+}
+
+}  // namespace
+
+TargetLocks lock_targets(const std::vector<Checkpoint>& checkpoints, const SyncRequest& request,
+                         Session& session) {
+  TargetLocks locks;
+  std::set<LeaseKey> leased;
   for (const auto& c : checkpoints) {
-    locks.push_back(std::make_unique<FileLock>(
+    const LeaseKey vm{c.identity.platform, c.identity.vm_id};
+    if (leased.insert(vm).second) {
+      locks.vms.push_back(lease_vm(session, vm, request.wait, session.cancel()));
+    }
+    locks.targets.push_back(std::make_unique<FileLock>(
         session.lock_path("target", c.identity.target), "target " + c.target_uri,
         LockHolder{session.run_id(), session.tool()}, request.wait, session.cancel()));
+    require_own_proxy(c, request, session);
   }
   return locks;
 }
@@ -136,10 +159,8 @@ int run_checkpoint_command(const SyncRequest& request, Session& session) {
     return 0;
   }
   const std::string forgotten = json_lines(found, session.state());
+  const auto locks = lock_targets(found, request, session);
   for (const auto& c : found) {
-    const auto lock =
-        FileLock(session.lock_path("target", c.identity.target), "target " + c.target_uri,
-                 {session.run_id(), session.tool()}, request.wait, session.cancel());
     if (!request.dry_run) {
       session.state().forget_checkpoint(c.identity);
       drop_restore_point(c.identity.target, session.state().installation_id(), session.log());

@@ -1,6 +1,7 @@
 // What hamal-sync does, one function per command. Each returns an exit status.
 #pragma once
 #include "common/session.hpp"
+#include "common/vm_lease.hpp"
 #include "hamal-sync/options.hpp"
 #include "hamal-sync/run_metrics.hpp"
 
@@ -22,9 +23,15 @@ int run_rollback_command(const SyncRequest& request, Session& session);
 std::vector<Checkpoint> matching_checkpoints(const SyncRequest& request, Session& session);
 /// The same, and an Error when there are none.
 std::vector<Checkpoint> require_checkpoints(const SyncRequest& request, Session& session);
-/// The locks of their targets, in order. Throws Error(busy) after --wait.
-std::vector<std::unique_ptr<FileLock>> lock_targets(const std::vector<Checkpoint>& checkpoints,
-                                                    const SyncRequest& request, Session& session);
+/// What a command holds while it changes targets.
+struct TargetLocks {
+  std::vector<std::unique_ptr<VmLease>> vms;
+  std::vector<std::unique_ptr<FileLock>> targets;
+};
+/// The leases of their vms and the locks of the targets, in order. Throws Error(busy) after --wait,
+/// and Error(wrong_target) for a target that another proxy has written, unless --take-over.
+TargetLocks lock_targets(const std::vector<Checkpoint>& checkpoints, const SyncRequest& request,
+                         Session& session);
 /// With what a run that has not committed means for them.
 std::string json_lines(const std::vector<Checkpoint>& checkpoints, State& state);
 /// "no restore point: …" of a target that a run has been changing; empty when none has.

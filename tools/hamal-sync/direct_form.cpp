@@ -92,6 +92,7 @@ SyncResult sync_to_repository(OpenedRepository& repository, const StreamHeader& 
                                   [](const auto& disk) { return disk.status == ExitStatus::done; });
   if (!options.dry_run && staged && !context.cancel.requested()) {
     context.progress.phase(header.vm_name, "committing", 0);
+    context.still_ours();
     note_committed(result, place,
                    commit_version(place, *target.begun(), source.named, context.state));
     context.progress.done(header.vm_name);
@@ -130,8 +131,7 @@ int sync_held(SyncRequest request, Session& session, const Endpoint& endpoint,
               RunMetrics& metrics) {
   const auto platform = session.open_platform(endpoint.platform);
   const SnapshotDocument document = recorded_document(endpoint, session);
-  const auto lock =
-      lock_vm(session, document.platform, document.vm_id, request.wait, session.cancel());
+  const VmLock lock(session, document.platform, document.vm_id, request.wait, session.cancel());
   session.log().set_vm(document.vm_name);
   request.disks = {endpoint.disk};
   const SyncResult result = sync_document(request, session, *platform, document);
@@ -191,10 +191,10 @@ int sync_from_source(const SyncRequest& request, Session& session, RunMetrics& m
   }
   const auto platform = session.open_platform(wish.vm.platform);
   wish.vm_id = resolve_vm(*platform, session, wish.vm);
-  const auto lock = lock_vm(session, wish.vm.platform, wish.vm_id, request.wait, session.cancel());
-  std::optional<FileLock> named;  // two images by one name are one vm of the repository
+  const VmLock lock(session, wish.vm.platform, wish.vm_id, request.wait, session.cancel());
+  std::optional<VmLock> named;  // two images by one name are one vm of the repository
   if (!request.vm.empty() && request.vm != wish.vm_id) {
-    named.emplace(lock_vm(session, wish.vm.platform, request.vm, request.wait, session.cancel()));
+    named.emplace(session, wish.vm.platform, request.vm, request.wait, session.cancel());
   }
   wish.holder = Holder::attached;
   wish.give_up = request.dry_run ? GiveUp::no : GiveUp::yes;

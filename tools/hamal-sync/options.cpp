@@ -67,6 +67,9 @@ void add_sync_options(CLI::App& app, SyncRequest& request) {
       "--force", [&request](std::int64_t) { request.force = Force::yes; },
       "Overwrite a target that looks used, holds another disk or was written by something "
       "else (never a device in use)");
+  app.add_flag_function(
+      "--take-over", [&request](std::int64_t) { request.take_over = TakeOver::yes; },
+      "Take a file, device or NBD target from another proxy, which writes no more");
   app.add_flag("--dry-run", request.dry_run, "Say what would be done; write nothing");
   app.add_option("--readers", request.readers,
                  "Parallel readers per disk (default: pre_disk_readers_count)")

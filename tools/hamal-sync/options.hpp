@@ -30,6 +30,7 @@ struct SyncRequest {
   Incremental incremental = Incremental::automatic;
   Resize resize = Resize::refuse;
   Force force = Force::no;
+  TakeOver take_over = TakeOver::no;
   bool dry_run = false;
   std::string at;  ///< of a repository: the version; empty: the newest
   std::optional<unsigned> readers;

@@ -28,8 +28,7 @@ int sync_from_repository(const SyncRequest& request, Session& session, RunMetric
   options.at = request.at;
   const SnapshotDocument document = platform->create_snapshot(request.vm, options);
   session.log().set_vm(document.vm_name);
-  const auto lock =
-      lock_vm(session, document.platform, document.vm_id, request.wait, session.cancel());
+  const VmLock lock(session, document.platform, document.vm_id, request.wait, session.cancel());
   const BaseChooser choose = [&](const SnapshotDocument& of, const SnapshotDisk& disk,
                                  std::size_t index) -> Base {
     if (request.incremental == Incremental::never) {

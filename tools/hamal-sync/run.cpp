@@ -83,6 +83,7 @@ SyncOptions sync_options(const SyncRequest& request, const Config& config,
   options.incremental = request.incremental;
   options.resize = request.resize;
   options.force = request.force;
+  options.take_over = request.take_over;
   options.dry_run = request.dry_run;
   options.readers = request.readers.value_or(config.data_sync.pre_disk_readers_count);
   options.max_readers =
@@ -112,7 +113,9 @@ SyncContext sync_context(const SyncRequest& request, Session& session) {
           .holder = LockHolder{session.run_id(), session.tool()},
           .lock_path =
               [&session](const std::string& target) { return session.lock_path("target", target); },
-          .wait = request.wait};
+          .wait = request.wait,
+          .still_ours = [&session] { session.check_leases(); },
+          .proxy = session.proxy_id()};
 }
 
 std::filesystem::path plan_directory(Session& session, const StreamHeader& header) {

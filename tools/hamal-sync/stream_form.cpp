@@ -13,9 +13,9 @@
 namespace hamal {
 namespace {
 
-FileLock lock_vm_of(const StreamHeader& header, const SyncRequest& request, Session& session) {
+VmLock lock_vm_of(const StreamHeader& header, const SyncRequest& request, Session& session) {
   session.log().set_vm(header.vm_name);
-  return lock_vm(session, header.platform, header.vm_id, request.wait, session.cancel());
+  return {session, header.platform, header.vm_id, request.wait, session.cancel()};
 }
 
 // The frozen disks as the header describes them, opened through the platform it names.

@@ -18,15 +18,19 @@ constexpr std::chrono::seconds k_hook_grace{10};
 // How long the end of a snapshot may take once we were told to stop.
 constexpr std::chrono::seconds k_finish_when_stopped{60};
 
-std::vector<std::string> inherited_environment(const std::string& run_id) {
+std::vector<std::string> inherited_environment(const std::string& run_id,
+                                               const std::string& lease) {
   std::vector<std::string> all;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
-    if (!text.starts_with("HAMAL_RUN_ID=")) {
+    if (!text.starts_with("HAMAL_RUN_ID=") && !text.starts_with("HAMAL_LEASE=")) {
       all.push_back(text);
     }
   }
   all.push_back("HAMAL_RUN_ID=" + run_id);
+  if (!lease.empty()) {
+    all.push_back(lease);
+  }
   return all;
 }
 
@@ -94,9 +98,9 @@ class VmRun {
   PipeResult call(ProcessPipe pipe, const CancelToken& cancel) {
     m_last_error.clear();
     if (pipe.environment.empty()) {
-      pipe.environment = inherited_environment(m_task.run_id);
+      pipe.environment = inherited_environment(m_task.run_id, m_task.lease);
     }
-    pipe.inherited = {m_task.lock_fd};
+    pipe.inherited = m_task.lock_fds;
     return run_pipe(pipe, sink(), cancel);
   }
 

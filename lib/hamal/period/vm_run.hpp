@@ -26,7 +26,8 @@ struct VmTask {
   std::string why;  ///< it is due
   std::string run_id;
   CommandLines lines;
-  int lock_fd = -1;  ///< of the vm's period lock: every program holds it
+  std::vector<int> lock_fds;  ///< of the vm's locks: every program holds them
+  std::string lease = {};     ///< "HAMAL_LEASE=…" for the programs; empty: there is none
   /// Called by the thread of the run; empty: nobody wants to know.
   std::function<void(const RunProgress&)> on_progress = {};
 };

@@ -52,6 +52,13 @@ void DiskSync::decide() {
   for (const auto& what : others) {
     overridden(what);
   }
+  if (m_context.state.shared()) {
+    const std::string other = require_own_proxy(m_result.before, m_mark, m_context.proxy,
+                                                m_endpoint.uri, m_options.take_over);
+    if (!other.empty()) {
+      m_context.log.warning("{}: {} is taken over from proxy {}", object(), m_endpoint.uri, other);
+    }
+  }
   choose_continuation();
   check_applicable(
       m_planned.disk, m_options.incremental, m_result.before, m_mark,
@@ -121,12 +128,13 @@ void DiskSync::open_target() {
     keep_restore_point();
   }
   const bool whole = m_planned.disk.mode == SyncMode::full;
-  m_target = hamal::open_target(m_endpoint, m_planned.disk.size,
-                                {.resize = whole ? m_options.resize : Resize::refuse,
-                                 .force = m_options.force,
-                                 .create = whole,
-                                 .known = m_result.before.has_value() || m_mark.has_value(),
-                                 .cancel = &m_context.cancel});
+  m_context.still_ours();
+  take(hamal::open_target(m_endpoint, m_planned.disk.size,
+                          {.resize = whole ? m_options.resize : Resize::refuse,
+                           .force = m_options.force,
+                           .create = whole,
+                           .known = m_result.before.has_value() || m_mark.has_value(),
+                           .cancel = &m_context.cancel}));
   m_result.target_created = m_target->created();
   if (!m_target->overridden().empty()) {
     overridden(m_target->overridden());
@@ -183,7 +191,8 @@ void DiskSync::mark() {
                                     .started = rfc3339(m_context.clock.wall()),
                                     .target_created = m_target->created(),
                                     .finished = {},
-                                    .restore_path = m_restore_path});
+                                    .restore_path = m_restore_path,
+                                    .proxy = m_context.proxy});
   m_plan.keep();
 }
 
@@ -254,7 +263,7 @@ void DiskSync::copy(std::unique_ptr<BlockReader> source,
       .progress = m_context.progress,
       .log = m_context.log,
       .cancel = m_context.cancel};
-  run_copy(request, std::move(source), m_target->writer(), durable);
+  run_copy(request, std::move(source), writer(), durable);
 }
 
 // A failure to record costs a later run time, not this one its success: only a mark that was taken
@@ -272,6 +281,7 @@ void DiskSync::record_finished(const std::vector<Extent>& finished) {
 }
 
 BlockWriter& DiskSync::reopen_target() {
+  m_writer.reset();
   m_target.reset();  // its lock is ours
   auto target = hamal::open_target(m_endpoint, m_planned.disk.size,
                                    {.resize = Resize::refuse,
@@ -279,8 +289,13 @@ BlockWriter& DiskSync::reopen_target() {
                                     .create = false,
                                     .known = true,
                                     .cancel = &m_context.cancel});
+  take(std::move(target));
+  return writer();
+}
+
+void DiskSync::take(std::unique_ptr<Target> target) {
   m_target = std::move(target);
-  return m_target->writer();
+  m_writer = std::make_unique<FencedWriter>(m_target->writer(), m_context.still_ours);
 }
 
 FlushBounds DiskSync::flush_bounds() const {
@@ -292,7 +307,7 @@ FlushBounds DiskSync::flush_bounds() const {
 void DiskSync::flush() {
   m_context.progress.phase(object(), "flushing", 0);
   const auto begin = m_context.clock.steady();
-  m_target->writer().flush(flush_bounds());
+  writer().flush(flush_bounds());
   m_result.flush_ms = since_ms(m_context.clock, begin);
   ++m_result.flushes;
 }
@@ -314,6 +329,7 @@ void DiskSync::commit(const std::function<void(const StreamDisk&)>& verify) {
   checkpoint.size = m_planned.disk.size;
   checkpoint.committed = rfc3339(m_context.clock.wall());
   checkpoint.target_uri = m_endpoint.uri;
+  checkpoint.proxy = m_context.proxy;
   checkpoint.disk_flag = take_disk_flag(
       *m_target->open_reader(), m_flag_key, checkpoint, m_result.before, m_options.disk_flag,
       [this] { return plan(); }, m_result.flag);

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 
+#include "hamal/block/fenced_writer.hpp"
 #include "hamal/sync/disk_run.hpp"
 #include "hamal/sync/run_plan.hpp"
 
@@ -23,7 +24,7 @@ class DiskSync final : public DiskRun {
   void copy(std::unique_ptr<BlockReader> source,
             const std::function<std::unique_ptr<BlockReader>()>& reopen,
             const CopyPace& pace) override;
-  BlockWriter& writer() override { return m_target->writer(); }
+  BlockWriter& writer() override { return *m_writer; }
   Blank blank() const override;
   ExtentSourcePtr plan() const override { return m_plan.extents(); }
   bool must_fill_gaps() const override;
@@ -41,6 +42,7 @@ class DiskSync final : public DiskRun {
   void check_finished(BlockReader& source);
   void record_finished(const std::vector<Extent>& finished);
   BlockWriter& reopen_target();
+  void take(std::unique_ptr<Target> target);
   /// Refuses a target that is not what its checkpoint says (disk_flag_check.hpp).
   void check_flag(BlockReader& target);
   /// Before it is opened for writing, where that would already change it.
@@ -57,6 +59,7 @@ class DiskSync final : public DiskRun {
   RunPlan m_plan;
   std::string m_restore_path;  // what this run's mark says of it
   std::unique_ptr<Target> m_target;
+  std::unique_ptr<FencedWriter> m_writer;  // of m_target
 };
 
 }  // namespace hamal

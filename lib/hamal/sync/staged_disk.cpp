@@ -57,6 +57,7 @@ void StagedDisk::open_target() {
   request.reason = m_planned.disk.reason;
   request.base_change_id = m_planned.disk.base_change_id;
   m_stage = m_target.session().stage(request);
+  m_writer = std::make_unique<FencedWriter>(m_stage->writer(), m_context.still_ours);
   m_plan.emplace(m_planned.plan.path());
 }
 
@@ -75,7 +76,7 @@ void StagedDisk::copy(std::unique_ptr<BlockReader> source,
   own.stall_max = m_options.outage_max + k_stall_grace;
   const DiskCopyRequest request{
       .open_source = reopen,
-      .reopen_target = [this]() -> BlockWriter& { return m_stage->writer(); },
+      .reopen_target = [this]() -> BlockWriter& { return writer(); },
       .plan =
           [this] {
             return coalesce(align(unite(m_target.damaged(m_planned.disk), plan()),
@@ -89,12 +90,12 @@ void StagedDisk::copy(std::unique_ptr<BlockReader> source,
       .progress = m_context.progress,
       .log = m_context.log,
       .cancel = m_context.cancel};
-  run_copy(request, std::move(source), m_stage->writer(), durable);
+  run_copy(request, std::move(source), writer(), durable);
 }
 
 void StagedDisk::flush() {
   m_context.progress.phase(object(), "flushing", 0);
-  m_stage->writer().flush();
+  writer().flush();
 }
 
 void StagedDisk::commit(const std::function<void(const StreamDisk&)>& verify) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "hamal/block/fenced_writer.hpp"
 #include "hamal/extent/spool.hpp"
 #include "hamal/repository/write_session.hpp"
 #include "hamal/sync/disk_run.hpp"
@@ -24,7 +25,7 @@ class StagedDisk final : public DiskRun {
   void copy(std::unique_ptr<BlockReader> source,
             const std::function<std::unique_ptr<BlockReader>()>& reopen,
             const CopyPace& pace) override;
-  BlockWriter& writer() override { return m_stage->writer(); }
+  BlockWriter& writer() override { return *m_writer; }
   /// Its zeros are told: they hide what is below, or count.
   Blank blank() const override { return Blank::no; }
   ExtentSourcePtr plan() const override { return m_plan->extents(); }
@@ -40,6 +41,7 @@ class StagedDisk final : public DiskRun {
   std::optional<repository::DiskVersion> m_staged;  // by an earlier process
   std::optional<Spool> m_plan;
   std::unique_ptr<repository::DiskStage> m_stage;
+  std::unique_ptr<FencedWriter> m_writer;  // of m_stage
 };
 
 }  // namespace hamal

@@ -23,6 +23,7 @@
 #include "hamal/stream/stream_header.hpp"
 #include "hamal/sync/decide.hpp"
 #include "hamal/sync/disk_flag_check.hpp"
+#include "hamal/sync/own_proxy.hpp"
 #include "hamal/sync/plan.hpp"
 #include "hamal/sync/read_changes.hpp"
 #include "hamal/sync/result.hpp"
@@ -37,7 +38,8 @@ struct SyncOptions {
   Incremental incremental = Incremental::automatic;
   Resize resize = Resize::refuse;
   Force force = Force::no;
-  DiskFlagPolicy disk_flag;  ///< of the platform's type
+  TakeOver take_over = TakeOver::no;  ///< of a target that another proxy has written
+  DiskFlagPolicy disk_flag;           ///< of the platform's type
   bool dry_run = false;
   /// How a mark that an interrupted run left is treated.
   Interrupted interrupted = Interrupted::mended;
@@ -72,6 +74,10 @@ struct SyncContext {
   /// Where the lock of a target (its canonical identity) lies.
   std::function<std::filesystem::path(const std::string&)> lock_path;
   std::chrono::milliseconds wait{0};  ///< for a busy target
+  /// Throws Error(busy) once the vm may be another proxy's: asked before every write, from any
+  /// thread.
+  std::function<void()> still_ours = [] {};
+  std::string proxy = {};  ///< LeaseOwner::proxy, recorded with what is committed
 };
 
 /// `targets` are those of `disks`, in order. Throws Error(usage) when two disks have one target;

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 
@@ -52,14 +53,15 @@ class SyncRunTest : public testing::Test {
     auto disks = collect_plans(changes, m_directory / "plans", m_cancel);
     const SyncSource source{[&](const StreamDisk&) { return std::make_unique<Borrowed>(m_reader); },
                             [&](const StreamDisk&) { m_verify(); }};
-    const SyncContext context{
-        .state = *m_state,
-        .log = m_log,
-        .progress = *m_progress,
-        .cancel = m_cancel,
-        .clock = system_clock(),
-        .holder = {"run", "test"},
-        .lock_path = [&](const std::string&) { return m_directory / "lock"; }};
+    const SyncContext context{.state = *m_state,
+                              .log = m_log,
+                              .progress = *m_progress,
+                              .cancel = m_cancel,
+                              .clock = system_clock(),
+                              .holder = {"run", "test"},
+                              .lock_path = [&](const std::string&) { return m_directory / "lock"; },
+                              .still_ours = [&] { m_still_ours(); },
+                              .proxy = "proxy-1"};
     return run_sync(stream, disks, {parse_endpoint("file:" + target_path().string())}, source,
                     options, context);
   }
@@ -125,7 +127,28 @@ class SyncRunTest : public testing::Test {
   std::unique_ptr<Progress> m_progress = make_progress(ProgressMode::quiet);
   CancelToken m_cancel;
   std::function<void()> m_verify = [] {};
+  std::function<void()> m_still_ours = [] {};
 };
+
+// Break it: let FencedWriter submit without asking, or leave it out in DiskSync::take().
+TEST_F(SyncRunTest, ALostLeaseEndsTheRunBeforeTheNextWrite) {
+  full("g1");
+  EXPECT_EQ(checkpoint()->proxy, "proxy-1");
+  const auto before = target();
+  std::fill_n(m_source.bytes.begin() + 8192, 4096, std::byte{0x5a});
+  std::atomic<unsigned> asked{0};
+  m_still_ours = [&] {
+    if (++asked > 1) {  // the first is before the target is opened
+      throw Error(ErrorKind::busy, "the lease is lost");
+    }
+  };
+  const auto lost = run(header(SyncMode::incremental, "g1", "g2"),
+                        {{8192, 4096, ExtentKind::data}, {16384, 4096, ExtentKind::zero}});
+  EXPECT_EQ(lost.status(), ExitStatus::busy);
+  EXPECT_TRUE(target() == before);
+  EXPECT_EQ(checkpoint()->generation, 1U);
+  EXPECT_EQ(m_state->list_in_progress().at(0).proxy, "proxy-1");
+}
 
 TEST_F(SyncRunTest, FullThenIncrementalCommitsGenerations) {
   const auto first = full("g1");

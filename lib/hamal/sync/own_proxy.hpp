@@ -1,0 +1,26 @@
+// Whether a target that is written in place is another proxy's (design.md, 10): a lease fences what
+// is committed, not the block writes that a paused host has queued.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "hamal/state/state.hpp"
+
+namespace hamal {
+
+/// By yes the operator says that the proxy which wrote the target writes no more: it is switched
+/// off, or its storage fences it.
+enum class TakeOver { no, yes };
+
+/// The proxy other than `proxy` that wrote a target last, by its checkpoint and the mark of a run;
+/// empty: none is known.
+std::string other_proxy(const std::optional<Checkpoint>& checkpoint,
+                        const std::optional<InProgress>& mark, const std::string& proxy);
+
+/// Throws Error(wrong_target) that names the other proxy, unless there is none or it is taken over.
+/// Returns it. `uri` is the target as messages name it.
+std::string require_own_proxy(const std::optional<Checkpoint>& checkpoint,
+                              const std::optional<InProgress>& mark, const std::string& proxy,
+                              const std::string& uri, TakeOver take_over);
+
+}  // namespace hamal
