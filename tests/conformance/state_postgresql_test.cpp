@@ -72,7 +72,28 @@ TEST_F(StatePostgresql, ARoleWithoutRightsIsToldWhich) {
   postgresql_sql("CREATE SCHEMA guests");
   postgresql_sql("GRANT USAGE ON SCHEMA guests TO guest");
   expect_refused(url("guest", "hamal", "&options=-csearch_path%3Dguests"), "guest",
-                 ExitStatus::usage, "permission denied");
+                 ExitStatus::usage, "GRANT USAGE ON SCHEMA");
+}
+
+// Break it: give one hint for all that is denied.
+TEST_F(StatePostgresql, WhatIsReallyLackingIsNamed) {
+  m_database->open();
+  const std::string ours = m_database->connection();
+  const std::string schema = ours.substr(ours.rfind("%3D") + 3);
+  postgresql_sql("CREATE ROLE reader LOGIN PASSWORD 'reader'");
+  const std::string as_reader = url("reader", "hamal", "&options=-csearch_path%3D" + schema);
+  postgresql_sql("GRANT USAGE ON SCHEMA " + schema + " TO reader");
+  expect_refused(as_reader, "reader", ExitStatus::usage, "GRANT SELECT, INSERT, UPDATE, DELETE");
+  expect_refused(as_reader, "reader", ExitStatus::usage, "not allowed on table meta");
+  postgresql_sql("GRANT SELECT ON ALL TABLES IN SCHEMA " + schema + " TO reader");
+  const auto state = open_state(as_reader, "reader");
+  try {
+    state->put_snapshot({"p", "v", "s", "intended", "now", ""});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("not allowed on table snapshots"), std::string::npos)
+        << error.what();
+  }
 }
 
 // hamal(7), SEVERAL PROXIES: what a role needs once the tables are there.

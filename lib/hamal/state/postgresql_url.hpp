@@ -1,0 +1,22 @@
+// [database] connection = postgresql://…, understood by libpq, with what we add to it.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hamal {
+
+/// keyword and value, as libpq names them; each keyword once.
+using PostgresqlParameters = std::vector<std::pair<std::string, std::string>>;
+
+/// Those of the URL, and defaults for what it does not say: short waits, a server that takes
+/// writes, and one on another host is reached by TLS that verifies who it is. `password` is used
+/// when the URL has none. Throws Error(usage) for what is no URL of libpq, without quoting it.
+PostgresqlParameters postgresql_parameters(const std::string& url, const std::string& password);
+
+/// keyword='value' for every parameter.
+std::string connection_string(const PostgresqlParameters& parameters);
+/// As messages name it; never with a password.
+std::string connection_name(const PostgresqlParameters& parameters);
+
+}  // namespace hamal
