@@ -208,6 +208,44 @@ assert d["format"] == "hamal-info" and d["last_pass"]["done"] == 2 and d["hamal"
   [[ $(of first '["ended"]') > $(of later '["started"]') ]]
 }
 
+# clock OFFSET: HH:MM then, in this host's time zone, as hamal.conf means it.
+clock() { date -d "$1" +%H:%M; }
+
+# Break it: let judge() (lib/hamal/period/schedule.cpp) leave the windows out, and the first pass runs.
+@test "outside of its window a job waits for the next one; inside it runs" {
+  start_qsd 1
+  job files lab "file:$W/{vm}-{disk}.raw" "interval = 1h" "window = $(clock '2 hours')-$(clock '3 hours')"
+  succeeds hamal-period --dry-run
+  [ "$out" = "# nothing is due" ]
+  succeeds hamal-period
+  [ ! -e "$W/web-top0.raw" ]
+  has "$(of files '["next_run"]')" "$(date -u -d '2 hours' +T%H:%M)"
+  sed -i "s/^window.*/window = $(clock '3 hours')-$(clock '4 hours'), $(clock '1 hour ago')-$(clock '1 hour')/" "$HAMAL_CONFIG"
+  succeeds hamal-period
+  same_as_disk 0 "$W/web-top0.raw"
+}
+
+# Break it: give each vm the whole limit (lines_of in tools/hamal-period/pass.cpp).
+@test "the bandwidth of the hour is divided among the vms of a job that run at once" {
+  mkdir "$W/images"
+  for vm in a b c; do truncate -s 4M "$W/images/$vm.raw"; done
+  printf '%s\n' "[platform images]" "type = file" "path = $W/images" "[data_sync_v2]" \
+    "parallel_sync_disks_count = 2" >> "$HAMAL_CONFIG"
+  job files images "file:$W/{vm}-{disk}.raw" "interval = 1h" \
+    "bwlimit = $(clock '2 hours')-$(clock '3 hours') 1M, $(clock '1 hour ago')-$(clock '1 hour') 8M, 100M"
+  succeeds hamal-period --dry-run
+  [ "$(grep -c -- "--bwlimit 4194304" <<< "$out")" = 3 ]
+}
+
+@test "a limit of a job is kept to, and the log of the vm says that it was" {
+  start_qsd 1
+  job files lab "file:$W/{vm}-{disk}.raw" "interval = 1h" "bwlimit = $(clock '1 hour ago')-$(clock '1 hour') 512K, 100M"
+  guest 0 "write -P 1 0 2M"
+  succeeds hamal-period
+  same_as_disk 0 "$W/web-top0.raw"
+  has "$(vm_log web)" "bound by: throttle"
+}
+
 @test "hooks: their environment, and what becomes of the run when they fail or do not end" {
   start_qsd 1
   # shellcheck disable=SC2016 # for the script

@@ -290,3 +290,18 @@ packs_are_there() {
     rm "$W/restored.raw"
   done
 }
+
+@test "a job of hamal-period into a bucket: full, incremental, retention" {
+  start_qsd 1
+  printf '%s\n' "[job nightly]" "platform = lab" "vm = web" "target = $R" "interval = 1h" "retention = last=1" >> "$HAMAL_CONFIG"
+  guest 0 "write -P 1 0 1M"
+  succeeds hamal-period
+  guest 0 "write -P 2 3M 64k"
+  keep 0 second
+  succeeds hamal-period --now
+  hamal-period status --json > "$W/result"
+  [ "$(result 'd["vms"][0]["mode"], d["vms"][0]["state"]')" = "('incremental', 'done')" ]
+  [ "$(versions)" = 1 ]
+  hamal-cbt-read "$R" --vm web --disk 0 | hamal-sync - --target "file:$W/restored.raw" > /dev/null
+  cmp "$W/restored.raw" "$W/second-0.raw"
+}

@@ -55,6 +55,7 @@ std::vector<Row> rows_of(const PeriodRequest& request, Session& session,
       never.platform = job.platform;
       never.vm_name = job.vm;
       never.state = "never run";
+      never.next_run = rfc3339(judge(job, nullptr, now).when);
       rows.push_back({.job = &job, .run = never, .age = {}, .late = true});
     }
   }

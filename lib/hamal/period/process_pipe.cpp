@@ -2,9 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +12,7 @@
 
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
+#include "hamal/util/spawn.hpp"
 #include "hamal/util/unique_fd.hpp"
 
 namespace hamal::period {
@@ -25,71 +23,10 @@ using Steady = std::chrono::steady_clock;
 constexpr std::size_t k_most_output = 16U << 20;
 constexpr std::size_t k_longest_line = 8192;
 
-struct Ends {
-  UniqueFd read;
-  UniqueFd write;
-};
-
-Ends make_pipe() {
-  int fds[2];
-  if (::pipe2(fds, O_CLOEXEC) != 0) {
-    throw system_error("cannot make a pipe", {}, errno);
-  }
-  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
-}
-
-std::vector<char*> pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> list;
-  list.reserve(texts.size() + 1);
-  for (const std::string& text : texts) {
-    list.push_back(const_cast<char*>(text.c_str()));  // NOLINT: the interface is C's
-  }
-  list.push_back(nullptr);
-  return list;
-}
-
-/// Signals as they are at login (we ignore SIGPIPE), and a group to be signalled as one.
-class SpawnSettings {
- public:
-  SpawnSettings(int in, int out, int err, const std::vector<int>& inherited, pid_t group) {
-    ::posix_spawn_file_actions_init(&m_actions);
-    ::posix_spawnattr_init(&m_attributes);
-    ::posix_spawn_file_actions_adddup2(&m_actions, in, 0);
-    ::posix_spawn_file_actions_adddup2(&m_actions, out, 1);
-    ::posix_spawn_file_actions_adddup2(&m_actions, err, 2);
-    for (const int fd : inherited) {
-      ::posix_spawn_file_actions_adddup2(&m_actions, fd, fd);  // no longer close-on-exec there
-    }
-    sigset_t defaults;
-    ::sigemptyset(&defaults);
-    ::sigaddset(&defaults, SIGPIPE);
-    ::posix_spawnattr_setsigdefault(&m_attributes, &defaults);
-    sigset_t mask;
-    ::sigemptyset(&mask);
-    ::posix_spawnattr_setsigmask(&m_attributes, &mask);
-    ::posix_spawnattr_setpgroup(&m_attributes, group);
-    ::posix_spawnattr_setflags(
-        &m_attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-  }
-  ~SpawnSettings() {
-    ::posix_spawn_file_actions_destroy(&m_actions);
-    ::posix_spawnattr_destroy(&m_attributes);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-  const posix_spawn_file_actions_t* actions() const { return &m_actions; }
-  const posix_spawnattr_t* attributes() const { return &m_attributes; }
-
- private:
-  posix_spawn_file_actions_t m_actions{};
-  posix_spawnattr_t m_attributes{};
-};
-
 /// One program that was started.
 struct Child {
   std::string program;
-  pid_t pid = -1;
-  UniqueFd pidfd;
+  SpawnedProcess process;
   bool ended = false;
   UniqueFd lines;  ///< its standard error
   std::string partial;
@@ -101,7 +38,11 @@ class Running {
   ~Running() {
     // Only after an exception: nobody waits for these any more.
     signal_group(SIGKILL);
-    reap();
+    try {
+      reap();
+    } catch (const Error&) {
+      // That they cannot be waited for changes nothing of the first error.
+    }
   }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
@@ -110,12 +51,12 @@ class Running {
     UniqueFd input = open_file("/dev/null", O_RDONLY);
     for (std::size_t at = 0; at < m_pipe.stages.size(); ++at) {
       const bool last = at + 1 == m_pipe.stages.size();
-      Ends error = make_pipe();
-      Ends output;
+      PipeEnds error = make_pipe(m_pipe.stages[at].front());
+      PipeEnds output;
       if (last && !m_pipe.output_file.empty()) {
         output.write = open_file(m_pipe.output_file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
       } else if (!last || !m_pipe.output_is_lines) {
-        output = make_pipe();
+        output = make_pipe(m_pipe.stages[at].front());
       }
       const int out = output.write ? output.write.get() : error.write.get();
       start_one(m_pipe.stages[at], input.get(), out, error);
@@ -173,21 +114,17 @@ class Running {
   }
 
  private:
-  void start_one(const std::vector<std::string>& argv, int in, int out, Ends& error) {
-    const SpawnSettings settings(in, out, error.write.get(), m_pipe.inherited,
-                                 m_children.empty() ? 0 : m_children.front().pid);
-    pid_t pid = -1;
-    const int problem =
-        ::posix_spawnp(&pid, argv.front().c_str(), settings.actions(), settings.attributes(),
-                       pointers(argv).data(), pointers(m_pipe.environment).data());
-    if (problem != 0) {
-      throw system_error("cannot start the program", argv.front(), problem);
-    }
+  void start_one(const std::vector<std::string>& argv, int in, int out, PipeEnds& error) {
     Child child;
     child.program = std::filesystem::path(argv.front()).filename().string();
-    child.pid = pid;
-    // By number, since the header of glibc 2.36 is unusable from C++.
-    child.pidfd = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    child.process =
+        spawn_process({.argv = argv,
+                       .stdin_fd = in,
+                       .stdout_fd = out,
+                       .stderr_fd = error.write.get(),
+                       .environment = m_pipe.environment,
+                       .inherited = m_pipe.inherited,
+                       .group = m_children.empty() ? 0 : m_children.front().process.pid});
     child.lines = std::move(error.read);
     m_children.push_back(std::move(child));
   }
@@ -203,7 +140,7 @@ class Running {
     std::vector<pollfd> fds;
     for (const Child& child : m_children) {
       fds.push_back({child.lines ? child.lines.get() : -1, POLLIN, 0});
-      fds.push_back({child.ended ? -1 : child.pidfd.get(), POLLIN, 0});
+      fds.push_back({child.ended ? -1 : child.process.pidfd.get(), POLLIN, 0});
     }
     fds.push_back({m_output ? m_output.get() : -1, POLLIN, 0});
     fds.push_back({cancel_fd, POLLIN, 0});
@@ -268,7 +205,7 @@ class Running {
 
   void signal_group(int number) {
     if (!m_children.empty()) {
-      ::kill(-m_children.front().pid, number);
+      ::kill(-m_children.front().process.pid, number);
     }
   }
 
@@ -276,10 +213,7 @@ class Running {
   std::vector<int> reap() {
     std::vector<int> statuses(m_children.size());
     for (std::size_t at = m_children.size(); at-- > 0;) {
-      int status = 0;
-      while (::waitpid(m_children[at].pid, &status, 0) < 0 && errno == EINTR) {
-      }
-      statuses[at] = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+      statuses[at] = wait_for_exit(m_children[at].process.pid);
     }
     m_children.clear();
     return statuses;

@@ -28,13 +28,23 @@ std::string generation(const Json& disk) {
                            : std::string();
 }
 
+/// How long it took and what for; nothing of a disk that was not copied.
+std::string pace(const Json& disk) {
+  const auto found = disk.find("seconds");
+  const std::string bound = text(disk, "bound_by");
+  if (found == disk.end() || !found->is_number() || bound.empty()) {
+    return {};
+  }
+  return fmt::format(" in {:.1f} s, bound by: {}", found->get<double>(), bound);
+}
+
 std::string line_of(const Json& disk) {
   const std::string error = text(disk, "error");
-  return fmt::format("disk {} onto {}: {} ({}), {} read, {} written, {} zeroed{}: {}",
+  return fmt::format("disk {} onto {}: {} ({}), {} read, {} written, {} zeroed{}{}: {}",
                      text(disk, "disk"), text(disk, "target"), text(disk, "mode"),
                      text(disk, "reason"), format_size(number(disk, "read_bytes")),
                      format_size(number(disk, "written_bytes")),
-                     format_size(number(disk, "zeroed_bytes")), generation(disk),
+                     format_size(number(disk, "zeroed_bytes")), pace(disk), generation(disk),
                      error.empty() ? "done" : "FAILED: " + error);
 }
 

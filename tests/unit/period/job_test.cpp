@@ -133,12 +133,14 @@ TEST(VmLog, NamesAreSafeAndTheIdIsTheMachines) {
 
 TEST(SyncReport, AllDisksTogether) {
   const SyncReport report = parse_sync_report(
-      R"({"disks":[{"disk":"a","mode":"full","reason":"r","read_bytes":5,"error":null},
+      R"({"disks":[{"disk":"a","mode":"full","reason":"r","read_bytes":5,"seconds":1.25,
+                    "bound_by":"source","error":null},
                    {"disk":"b","mode":"incremental","read_bytes":7,"error":"it broke"}]})");
   EXPECT_EQ(report.mode, "full+incremental");
   EXPECT_EQ(report.read_bytes, 12U);
   EXPECT_EQ(report.error, "b: it broke");
   ASSERT_EQ(report.disks.size(), 2U);
+  EXPECT_THAT(report.disks[0], HasSubstr(" in 1.2 s, bound by: source: done"));
   EXPECT_THAT(report.disks[1], HasSubstr("FAILED: it broke"));
   for (const char* text : {"", "{", "[]", "{\"disks\":7}", "{\"disks\":[1]}", "null"}) {
     EXPECT_EQ(parse_sync_report(text).mode, "") << text;
