@@ -251,6 +251,21 @@ packs_are_there() {
   cmp "$W/first.raw" "$W/restored.raw"
 }
 
+@test "a job of hamal-period into a bucket: full, incremental, retention" {
+  start_qsd 1
+  printf '%s\n' "[job nightly]" "platform = lab" "vm = web" "target = $R" "interval = 1h" "retention = last=1" >> "$HAMAL_CONFIG"
+  guest 0 "write -P 1 0 1M"
+  succeeds hamal-period
+  guest 0 "write -P 2 3M 64k"
+  keep 0 second
+  succeeds hamal-period --now
+  hamal-period status --json > "$W/result"
+  [ "$(result 'd["vms"][0]["mode"], d["vms"][0]["state"]')" = "('incremental', 'done')" ]
+  [ "$(versions)" = 1 ]
+  hamal-cbt-read "$R" --vm web --disk 0 | hamal-sync - --target "file:$W/restored.raw" > /dev/null
+  cmp "$W/restored.raw" "$W/second-0.raw"
+}
+
 @test "encrypted: who has no private key adds an increment, and who has it restores every version" {
   local version
   start_qsd 1
@@ -289,19 +304,4 @@ packs_are_there() {
     cmp "$W/restored.raw" "$W/$version-0.raw"
     rm "$W/restored.raw"
   done
-}
-
-@test "a job of hamal-period into a bucket: full, incremental, retention" {
-  start_qsd 1
-  printf '%s\n' "[job nightly]" "platform = lab" "vm = web" "target = $R" "interval = 1h" "retention = last=1" >> "$HAMAL_CONFIG"
-  guest 0 "write -P 1 0 1M"
-  succeeds hamal-period
-  guest 0 "write -P 2 3M 64k"
-  keep 0 second
-  succeeds hamal-period --now
-  hamal-period status --json > "$W/result"
-  [ "$(result 'd["vms"][0]["mode"], d["vms"][0]["state"]')" = "('incremental', 'done')" ]
-  [ "$(versions)" = 1 ]
-  hamal-cbt-read "$R" --vm web --disk 0 | hamal-sync - --target "file:$W/restored.raw" > /dev/null
-  cmp "$W/restored.raw" "$W/second-0.raw"
 }
