@@ -2,10 +2,7 @@
 
 #include <fmt/core.h>
 
-#include <cstring>
-#include <ctime>
-#include <optional>
-
+#include "hamal/util/time.hpp"
 #include "hamal/util/units.hpp"
 
 namespace hamal {
@@ -13,20 +10,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using WallTime = std::chrono::system_clock::time_point;
-
-std::optional<WallTime> parse_rfc3339(const std::string& text) {
-  std::tm parts{};
-  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
-  if (rest == nullptr) {
-    return std::nullopt;
-  }
-  rest += std::strcspn(rest, "Z+-");  // a fraction of a second decides nothing
-  std::tm zone{};
-  if (::strptime(rest, "%z", &zone) == nullptr) {
-    return std::nullopt;
-  }
-  return std::chrono::system_clock::from_time_t(::timegm(&parts) - zone.tm_gmtoff);
-}
 
 std::string text_of(milliseconds duration) {
   return format_duration(std::chrono::duration_cast<std::chrono::seconds>(duration));

@@ -6,13 +6,13 @@
 #include <cstddef>
 
 #include "hamal/json/strict_json.hpp"
-#include "hamal/net/http_time.hpp"
+#include "hamal/util/time.hpp"
 
 namespace hamal::mass {
 
 inline std::chrono::system_clock::time_point time_field(const Fields& fields, const char* name) {
   const std::string text = fields.id(name);
-  const auto when = parse_iso_time(text);
+  const auto when = parse_rfc3339(text);
   if (!when) {
     fields.refuse(name, "is no time such as 2026-11-25T01:05:17Z: " + in_quotes(text));
   }

@@ -72,29 +72,6 @@ std::optional<TimePoint> parse_http_date(std::string_view text) {
                      number(text, 23, 2)});
 }
 
-std::optional<TimePoint> parse_iso_time(std::string_view text) {
-  if (text.size() < 20 || text.size() > 30 || text[4] != '-' || text[7] != '-' || text[10] != 'T' ||
-      text[13] != ':' || text[16] != ':' || !text.ends_with('Z')) {
-    return std::nullopt;
-  }
-  auto when = from_parts({number(text, 0, 4), number(text, 5, 2), number(text, 8, 2),
-                          number(text, 11, 2), number(text, 14, 2), number(text, 17, 2)});
-  if (!when || text.size() == 20) {
-    return when;
-  }
-  const std::string_view fraction = text.substr(20, text.size() - 21);
-  if (text[19] != '.' || !std::all_of(fraction.begin(), fraction.end(), is_digit)) {
-    return std::nullopt;
-  }
-  std::int64_t nanoseconds = 0;
-  std::int64_t unit = 100'000'000;
-  for (const char c : fraction.substr(0, 9)) {
-    nanoseconds += (c - '0') * unit;
-    unit /= 10;
-  }
-  return *when + std::chrono::nanoseconds(nanoseconds);
-}
-
 std::string basic_iso_time(TimePoint when) {
   const std::tm parts = broken_down(when);
   return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1,

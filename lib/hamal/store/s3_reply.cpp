@@ -7,8 +7,8 @@
 #include <memory>
 #include <mutex>
 
-#include "hamal/net/http_time.hpp"
 #include "hamal/util/text.hpp"
+#include "hamal/util/time.hpp"
 #include "hamal/util/units.hpp"
 
 namespace hamal {
@@ -129,7 +129,7 @@ ObjectInfo object_of(const xmlNode* root, const xmlNode* entry, const std::strin
     refuse(what, "<Size> is \"" + escape_control(size.substr(0, 50)) + "\"");
   }
   const std::string modified = required(entry, "LastModified", what);
-  const auto when = parse_iso_time(modified);
+  const auto when = parse_rfc3339(modified);
   if (!when) {
     refuse(what, "<LastModified> is \"" + escape_control(modified.substr(0, 50)) + "\"");
   }

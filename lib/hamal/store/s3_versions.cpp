@@ -113,7 +113,7 @@ std::optional<StoreTime> s3_locked_until(S3Client& client, const std::string& ke
   if (text.empty()) {
     return std::nullopt;
   }
-  const auto until = parse_iso_time(text);
+  const auto until = parse_rfc3339(text);
   const auto now = parse_http_date(reply->header("date"));
   if (!until) {
     throw Error(ErrorKind::failed, "its lock ends at no time", client.name(key),

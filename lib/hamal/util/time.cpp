@@ -17,6 +17,58 @@ class SystemClock final : public Clock {
     return std::chrono::steady_clock::now();
   }
 };
+
+using Seconds = std::chrono::sys_seconds;
+constexpr Seconds k_first = std::chrono::sys_days(std::chrono::year(1970) / 1 / 1);
+constexpr Seconds k_end = std::chrono::sys_days(std::chrono::year(2201) / 1 / 1);
+
+/// 0 in the form stands for any digit.
+bool has_form(std::string_view text, std::string_view form) {
+  return std::equal(text.begin(), text.end(), form.begin(), form.end(), [](char c, char wanted) {
+    return wanted == '0' ? c >= '0' && c <= '9' : c == wanted;
+  });
+}
+
+/// Of digits.
+int number(std::string_view text, std::size_t at, std::size_t digits) {
+  int value = 0;
+  std::from_chars(text.data() + at, text.data() + at + digits, value);
+  return value;
+}
+
+/// Of a second; 0 where there is none.
+std::optional<std::chrono::nanoseconds> take_fraction(std::string_view& text) {
+  constexpr std::size_t k_most_digits = 9;
+  if (!text.starts_with('.')) {
+    return std::chrono::nanoseconds(0);
+  }
+  text.remove_prefix(1);
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  if (digits == 0 || digits > k_most_digits) {
+    return std::nullopt;
+  }
+  std::int64_t value = number(text, 0, digits);
+  for (std::size_t i = digits; i < k_most_digits; ++i) {
+    value *= 10;
+  }
+  text.remove_prefix(digits);
+  return std::chrono::nanoseconds(value);
+}
+
+std::optional<std::chrono::minutes> offset_of(std::string_view text) {
+  if (text == "Z") {
+    return std::chrono::minutes(0);
+  }
+  if (!has_form(text, "+00:00") && !has_form(text, "-00:00")) {
+    return std::nullopt;
+  }
+  const int hours = number(text, 1, 2);
+  const int minutes = number(text, 4, 2);
+  if (hours > 23 || minutes > 59) {
+    return std::nullopt;
+  }
+  return std::chrono::minutes((text.front() == '-' ? -1 : 1) * (60 * hours + minutes));
+}
 }  // namespace
 
 const Clock& system_clock() {
@@ -41,45 +93,31 @@ std::string rfc3339(std::chrono::system_clock::time_point when) {
 
 std::optional<std::chrono::system_clock::time_point> parse_rfc3339(std::string_view text) {
   constexpr std::string_view k_form = "0000-00-00T00:00:00";
-  constexpr std::size_t k_most_digits = 9;
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  if (text.size() <= k_form.size() || text.back() != 'Z') {
+  if (!has_form(text.substr(0, k_form.size()), k_form)) {
     return std::nullopt;
   }
-  for (std::size_t i = 0; i < k_form.size(); ++i) {
-    if (k_form[i] == '0' ? !is_digit(text[i]) : text[i] != k_form[i]) {
-      return std::nullopt;
-    }
-  }
-  const auto number = [&](std::size_t at, std::size_t digits) {
-    int value = 0;
-    std::from_chars(text.data() + at, text.data() + at + digits, value);
-    return value;
-  };
-  const std::chrono::year_month_day date(std::chrono::year(number(0, 4)),
-                                         std::chrono::month(static_cast<unsigned>(number(5, 2))),
-                                         std::chrono::day(static_cast<unsigned>(number(8, 2))));
-  if (!date.ok() || number(11, 2) > 23 || number(14, 2) > 59 || number(17, 2) > 59) {
+  const std::chrono::year_month_day date{
+      std::chrono::year(number(text, 0, 4)),
+      std::chrono::month(static_cast<unsigned>(number(text, 5, 2))),
+      std::chrono::day(static_cast<unsigned>(number(text, 8, 2)))};
+  const int hour = number(text, 11, 2);
+  const int minute = number(text, 14, 2);
+  const int second = number(text, 17, 2);
+  if (!date.ok() || hour > 23 || minute > 59 || second > 60) {
     return std::nullopt;
   }
-  std::string_view fraction = text.substr(k_form.size(), text.size() - k_form.size() - 1);
-  std::chrono::nanoseconds rest{0};
-  if (!fraction.empty()) {
-    fraction.remove_prefix(1);
-    if (text[k_form.size()] != '.' || fraction.empty() || fraction.size() > k_most_digits ||
-        !std::all_of(fraction.begin(), fraction.end(), is_digit)) {
-      return std::nullopt;
-    }
-    std::int64_t value = number(k_form.size() + 1, fraction.size());
-    for (std::size_t i = fraction.size(); i < k_most_digits; ++i) {
-      value *= 10;
-    }
-    rest = std::chrono::nanoseconds(value);
+  text.remove_prefix(k_form.size());
+  const auto fraction = take_fraction(text);
+  const auto offset = offset_of(text);
+  if (!fraction || !offset) {
+    return std::nullopt;
   }
-  const auto day = std::chrono::sys_days(date);
-  return std::chrono::time_point_cast<std::chrono::system_clock::duration>(
-      day + std::chrono::hours(number(11, 2)) + std::chrono::minutes(number(14, 2)) +
-      std::chrono::seconds(number(17, 2)) + rest);
+  const auto whole = std::chrono::sys_days(date) + std::chrono::hours(hour) +
+                     std::chrono::minutes(minute) + std::chrono::seconds(second) - *offset;
+  if (whole < k_first || whole >= k_end) {
+    return std::nullopt;
+  }
+  return std::chrono::system_clock::time_point(whole) + *fraction;
 }
 
 }  // namespace hamal

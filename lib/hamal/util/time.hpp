@@ -19,7 +19,9 @@ const Clock& system_clock();
 
 /// RFC 3339 in UTC with milliseconds: 2026-11-22T21:24:35.123Z
 std::string rfc3339(std::chrono::system_clock::time_point when);
-/// Of that form, with or without a fraction; nullopt for anything else.
+/// 2026-11-22T21:24:35Z, with a fraction of 1 to 9 digits or none, in UTC (Z) or with an offset
+/// (+01:00); a leap second is the second after it. nullopt for anything else, and outside of 1970
+/// to 2200: nanoseconds since 1970 would overflow beyond 2262.
 std::optional<std::chrono::system_clock::time_point> parse_rfc3339(std::string_view text);
 
 }  // namespace hamal

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "hamal/net/digest.hpp"
-#include "hamal/net/http_time.hpp"
+#include "hamal/util/time.hpp"
 
 namespace hamal {
 namespace {
@@ -41,7 +41,7 @@ TEST_P(TestSuite, SignsAsPublished) {
                        "service"};
   EXPECT_THAT(
       authorization({vector.method, vector.path, vector.query, vector.headers, empty_hash()}, key,
-                    *parse_iso_time("2015-08-30T12:36:00Z")),
+                    *parse_rfc3339("2015-08-30T12:36:00Z")),
       EndsWith(std::string("Signature=") + vector.signature));
 }
 
@@ -104,7 +104,7 @@ TEST_P(S3Reference, SignsAsPublished) {
   headers.push_back({"x-amz-content-sha256", hash});
   headers.push_back({"x-amz-date", "20130524T000000Z"});
   const std::string value = authorization({vector.method, vector.path, vector.query, headers, hash},
-                                          key, *parse_iso_time("2013-05-24T00:00:00Z"));
+                                          key, *parse_rfc3339("2013-05-24T00:00:00Z"));
   EXPECT_THAT(value, EndsWith(std::string("Signature=") + vector.signature));
   EXPECT_THAT(value, HasSubstr("Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/"
                                "aws4_request, SignedHeaders="));
