@@ -15,7 +15,10 @@ CEPH = os.path.join(lab.SOURCE, "tests/lab/ceph.sh")
 class Directory:
     name = "a directory"
 
+    full = "No space left on device"
+
     def __init__(self, world):
+        self.world = world
         self.path = world.path("store")
         self.uri = "dir:" + self.path
 
@@ -45,7 +48,7 @@ class Directory:
     def go_away(self):
         """As a file system that is not mounted any more; what the tool says then."""
         os.rename(self.path, self.path + ".away")
-        return "No such file or directory"
+        return "the store is not there any more"
 
     def come_back(self):
         if os.path.exists(self.path):
@@ -53,13 +56,21 @@ class Directory:
             shutil.rmtree(self.path)
         os.rename(self.path + ".away", self.path)
 
+    def limit(self, mib):
+        """So much fits in from now on. For the first time before anything is there."""
+        if os.path.ismount(self.path):
+            lab.shell("mount", "-o", "remount,size=%dm" % mib, self.path)
+        else:
+            self.world.tmpfs(self.path, "%dm" % mib)
+
 
 class Bucket:
     """One of a radosgw of its own."""
     name = "a bucket"
+    full = "QuotaExceeded"
 
     def __init__(self, world):
-        lab.need("radosgw", "ceph-mon", "ceph-osd", "curl")
+        lab.need("radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "curl")
         self.dir = world.path("ceph")
         world.servers.append(self)
         said = lab.shell(CEPH, "start", self.dir, env=os.environ)
@@ -111,6 +122,11 @@ class Bucket:
 
     def come_back(self):
         lab.shell(CEPH, "rgw-up", self.dir)
+
+    def limit(self, mib):
+        for command in (["set", "--max-size=%dM" % mib], ["enable"]):
+            lab.shell("radosgw-admin", "-c", os.path.join(self.dir, "ceph.conf"), "-n", "client.rgw", "quota", command[0],
+                      "--quota-scope=bucket", "--bucket=hamal", *command[1:])
 
     def stop(self):
         lab.shell(CEPH, "stop", self.dir)

@@ -7,17 +7,24 @@
 // another process may have made it a moment ago. A directory that has nothing to write costs next
 // to nothing. remove() takes empty directories away; a put that finds its directory gone makes it
 // again.
+//
+// A file system that is not mounted looks like an empty store. So an object that is not there is
+// missing only while the folder of the temporaries, which every store has since its first put, is
+// there; without it the store is away: a transient error, and nothing is made where it was.
 #include "hamal/store/directory_store.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <mutex>
 #include <utility>
 
+#include "hamal/store/directory_errors.hpp"
 #include "hamal/store/directory_walk.hpp"
 #include "hamal/store/keys.hpp"
 #include "hamal/store/temporary.hpp"
@@ -38,7 +45,7 @@ bool is_absent(int errno_value) {
 
 void flush(int fd, const std::string& path) {
   if (::fsync(fd) != 0) {
-    throw system_error("cannot flush", path, errno);
+    throw directory_error("cannot flush", path, errno);
   }
 }
 
@@ -53,7 +60,7 @@ std::size_t read_at(int fd, std::uint64_t offset, std::span<std::byte> into,
       continue;
     }
     if (got < 0) {
-      throw system_error("cannot read at offset " + std::to_string(offset + done), name, errno);
+      throw directory_error("cannot read at offset " + std::to_string(offset + done), name, errno);
     }
     if (got == 0) {
       break;
@@ -71,7 +78,9 @@ class DirectoryStore final : public ObjectStore {
       : m_uri(std::move(uri)),
         m_root(fs::weakly_canonical(fs::absolute(path)).string()),
         m_canonical("dir:" + m_root),
-        m_cancel(cancel) {}
+        m_temporaries(m_root + "/" + k_temporaries),
+        m_cancel(cancel),
+        m_is_known(is_here()) {}
 
   const std::string& uri() const noexcept override { return m_uri; }
   const std::string& canonical() const noexcept override { return m_canonical; }
@@ -121,9 +130,10 @@ class DirectoryStore final : public ObjectStore {
     struct stat status {};
     if (::lstat(path_of(key).c_str(), &status) != 0) {
       if (is_absent(errno)) {
+        require_here();
         return std::nullopt;
       }
-      throw system_error("cannot look at the object", name(key), errno);
+      throw directory_error("cannot look at the object", name(key), errno);
     }
     if (!S_ISREG(status.st_mode)) {
       return std::nullopt;
@@ -135,6 +145,7 @@ class DirectoryStore final : public ObjectStore {
             const std::function<void(const ObjectInfo&)>& each) override {
     require_list_prefix(prefix, m_uri);
     walk_directory({m_root}, prefix, each, m_cancel);
+    require_here();
   }
 
   void remove(const std::string& key) override {
@@ -142,9 +153,10 @@ class DirectoryStore final : public ObjectStore {
     m_cancel.check();
     if (::unlink(path_of(key).c_str()) != 0) {
       if (is_absent(errno) || errno == EISDIR) {
+        require_here();
         return;
       }
-      throw system_error("cannot remove the object", name(key), errno);
+      throw directory_error("cannot remove the object", name(key), errno);
     }
     flush_directories(key);
     for (std::string at = key; at.find('/') != std::string::npos;) {
@@ -159,7 +171,7 @@ class DirectoryStore final : public ObjectStore {
     const auto temporary = new_temporary();
     struct stat status {};
     if (::fstat(temporary->fd(), &status) != 0) {
-      throw system_error("cannot look at the file", temporary->path(), errno);
+      throw directory_error("cannot look at the file", temporary->path(), errno);
     }
     return store_time(status.st_mtim);
   }
@@ -181,18 +193,20 @@ class DirectoryStore final : public ObjectStore {
   // For the upload.
   std::unique_ptr<Temporary> new_temporary() {
     m_cancel.check();
+    require_here();
     std::call_once(m_prepared, [this] { prepare(); });
-    return std::make_unique<Temporary>(fs::path(m_root) / k_temporaries);
+    return std::make_unique<Temporary>(m_temporaries);
   }
 
   void write(const Temporary& temporary, std::span<const std::byte> bytes) const {
     while (!bytes.empty()) {
       m_cancel.check();
-      const auto piece = bytes.first(std::min(bytes.size(), k_write_size));
-      // NOLINTNEXTLINE: bytes are what a file takes
-      write_all(temporary.fd(), {reinterpret_cast<const char*>(piece.data()), piece.size()},
-                temporary.path());
-      bytes = bytes.subspan(piece.size());
+      const ssize_t put =
+          ::write(temporary.fd(), bytes.data(), std::min(bytes.size(), k_write_size));
+      if (put < 0 && errno != EINTR) {
+        throw directory_error("cannot write", temporary.path(), errno);
+      }
+      bytes = bytes.subspan(static_cast<std::size_t>(std::max<ssize_t>(put, 0)));
     }
   }
 
@@ -212,6 +226,7 @@ class DirectoryStore final : public ObjectStore {
       }
       const bool taken = existing == Existing::kept && error == EEXIST;
       if (error != 0 && !taken) {
+        require_here();
         throw place_error(key, error);
       }
       if (existing == Existing::replaced) {
@@ -227,6 +242,18 @@ class DirectoryStore final : public ObjectStore {
   std::string path_of(const std::string& key) const { return m_root + "/" + key; }
   std::string name(const std::string& key) const { return object_name(m_uri, key); }
 
+  bool is_here() const { return ::access(m_temporaries.c_str(), F_OK) == 0; }
+
+  /// Of a store that nobody ever put anything into there is nothing to miss.
+  void require_here() {
+    if (is_here()) {
+      m_is_known = true;
+    } else if (m_is_known) {
+      throw Error(ErrorKind::failed, "the store is not there any more", m_uri,
+                  "mount its file system again", Transience::transient);
+    }
+  }
+
   /// NFS: the reply to a link that succeeded may be lost, and the repeated one says that it exists.
   static bool is_linked(const Temporary& temporary) {
     struct stat status {};
@@ -238,7 +265,7 @@ class DirectoryStore final : public ObjectStore {
       return {ErrorKind::usage, "the file system has no hard links", name(key),
               "put the store on one that has them, such as XFS, ext4, btrfs or NFS"};
     }
-    return system_error("cannot put the object in its place", name(key), error);
+    return directory_error("cannot put the object in its place", name(key), error);
   }
 
   void prepare() const {
@@ -247,13 +274,13 @@ class DirectoryStore final : public ObjectStore {
     while (!fs::exists(existing)) {
       existing = existing.parent_path();
     }
-    make_private_directories(root / k_temporaries);
+    make_private_directories(m_temporaries);
     fs::path flushed = root;
     do {
       flushed = flushed.parent_path();
       flush_directory(flushed.string());
     } while (flushed != existing);
-    collect_stale_temporaries(root / k_temporaries);
+    collect_stale_temporaries(m_temporaries);
   }
 
   void make_directories(const std::string& key) const {
@@ -262,7 +289,7 @@ class DirectoryStore final : public ObjectStore {
       const std::string path = path_of(key.substr(0, slash));
       // ENOENT: one above it was removed just now; the caller comes again.
       if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST && errno != ENOENT) {
-        throw system_error("cannot create the directory", path, errno);
+        throw directory_error("cannot create the directory", path, errno);
       }
     }
   }
@@ -276,7 +303,7 @@ class DirectoryStore final : public ObjectStore {
       if (errno == ENOENT || errno == EACCES) {
         return;
       }
-      throw system_error("cannot open the directory", path, errno);
+      throw directory_error("cannot open the directory", path, errno);
     }
     flush(fd.get(), path);
   }
@@ -289,16 +316,17 @@ class DirectoryStore final : public ObjectStore {
     flush_directory(m_root);
   }
 
-  UniqueFd open_object(const std::string& key) const {
+  UniqueFd open_object(const std::string& key) {
     require_key(key, m_uri);
     m_cancel.check();
     // NOLINTNEXTLINE: variadic
     UniqueFd fd(::open(path_of(key).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!fd && is_absent(errno)) {
+      require_here();
       throw ObjectMissing(name(key));
     }
     if (!fd) {
-      throw system_error("cannot open the object", name(key), errno);
+      throw directory_error("cannot open the object", name(key), errno);
     }
     return fd;
   }
@@ -306,7 +334,7 @@ class DirectoryStore final : public ObjectStore {
   std::uint64_t size_of(int fd, const std::string& key) const {
     struct stat status {};
     if (::fstat(fd, &status) != 0) {
-      throw system_error("cannot look at the object", name(key), errno);
+      throw directory_error("cannot look at the object", name(key), errno);
     }
     if (!S_ISREG(status.st_mode)) {
       throw ObjectMissing(name(key));
@@ -317,7 +345,9 @@ class DirectoryStore final : public ObjectStore {
   std::string m_uri;
   std::string m_root;
   std::string m_canonical;
+  std::string m_temporaries;
   const CancelToken& m_cancel;
+  std::atomic<bool> m_is_known;  ///< the store was seen to be there
   std::once_flag m_prepared;
 };
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "hamal/store/directory_errors.hpp"
 #include "hamal/store/keys.hpp"
 #include "hamal/util/unique_fd.hpp"
 
@@ -44,7 +45,7 @@ EntryType type_of(int directory, const dirent& entry) {
 OpenDirectory open_directory(const std::string& path) {
   OpenDirectory directory(::opendir(path.c_str()));
   if (!directory && errno != ENOENT && errno != ENOTDIR) {
-    throw system_error("cannot read the directory", path, errno);
+    throw directory_error("cannot read the directory", path, errno);
   }
   return directory;
 }
@@ -105,7 +106,7 @@ class Walker {
     }
     // ENOENT: the directory itself was removed meanwhile, and so it was empty.
     if (errno != 0 && errno != ENOENT) {
-      throw system_error("cannot read the directory", path, errno);
+      throw directory_error("cannot read the directory", path, errno);
     }
     std::sort_heap(names.begin(), names.end());
     return names;
@@ -134,7 +135,7 @@ class Walker {
       if (errno == ENOENT || errno == ENOTDIR) {
         return;
       }
-      throw system_error("cannot look at the file", path_of(key), errno);
+      throw directory_error("cannot look at the file", path_of(key), errno);
     }
     if (S_ISREG(status.st_mode)) {
       m_each(object_info(key, status.st_size, status.st_mtim));

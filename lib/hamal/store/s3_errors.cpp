@@ -17,10 +17,14 @@ constexpr std::array<std::string_view, 9> k_repeated_codes = {
     "RequestTimeout", "OperationAborted",          "ConditionalRequestConflict",
     "BadDigest",      "XAmzContentSHA256Mismatch", "Throttling"};
 
+constexpr const char* k_make_room = "raise the quota, or remove what is not needed";
+constexpr int k_insufficient_storage = 507;
+
 struct Cure {
   std::string_view code;
   ErrorKind kind;
   const char* hint;
+  bool full = false;  ///< no request is repeated for that, but whoever can wait does
 };
 
 constexpr Cure k_cures[] = {
@@ -34,7 +38,8 @@ constexpr Cure k_cures[] = {
     {"AccessDenied", ErrorKind::failed,
      "let the access key list the bucket and get and put its objects; see hamal.conf(5)"},
     {"AllAccessDisabled", ErrorKind::failed, "ask the owner of the bucket"},
-    {"QuotaExceeded", ErrorKind::failed, "raise the quota, or remove what is not needed"},
+    {"QuotaExceeded", ErrorKind::failed, k_make_room, true},
+    {"XMinioStorageFull", ErrorKind::failed, k_make_room, true},
     {"EntityTooLarge", ErrorKind::failed, "the service takes no objects of this size"},
     {"NotImplemented", ErrorKind::usage, "the service lacks what Hamal needs; see hamal.conf(5)"},
     {"InvalidObjectState", ErrorKind::failed,
@@ -100,12 +105,15 @@ S3Judgement judge_s3_reply(const HttpReply& reply, const S3Options& options,
       std::find_if(std::begin(k_cures), std::end(k_cures),
                    [&refusal](const Cure& one) { return one.code == refusal.code; });
   const bool known = cure != std::end(k_cures);
-  const char* hint = known ? cure->hint
+  const bool full = status == k_insufficient_storage || (known && cure->full);
+  const char* hint = known  ? cure->hint
+                     : full ? k_make_room
                      : refusal.code.empty() && status == 403
                          ? "check access_key, secret_key and the permissions of the key"
                          : "";
   S3Judgement judgement{Error(known ? cure->kind : ErrorKind::failed, words(reply, refusal), object,
-                              hint, repeat ? Transience::transient : Transience::permanent)};
+                              hint,
+                              repeat || full ? Transience::transient : Transience::permanent)};
   judgement.repeat = repeat;
   judgement.slow_down = status == 429 || status == 503 || refusal.code == "SlowDown";
   judgement.missing = refusal.code == "NoSuchKey";

@@ -4,7 +4,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#include "hamal/util/file.hpp"
+#include <cerrno>
+
+#include "hamal/store/directory_errors.hpp"
 #include "hamal/util/random_id.hpp"
 
 namespace hamal {
@@ -29,7 +31,11 @@ void collect(const std::filesystem::path& path, std::time_t now) {
 // Names are never used twice, so that what a collector looked at is what it removes.
 Temporary::Temporary(const std::filesystem::path& folder)
     : m_path((folder / random_hex(32)).string()),
-      m_fd(open_file(m_path, O_RDWR | O_CREAT | O_EXCL, 0600)) {
+      // NOLINTNEXTLINE: variadic
+      m_fd(::open(m_path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) {
+  if (!m_fd) {
+    throw directory_error("cannot create the file", m_path, errno);
+  }
   // Without locks nobody collects either.
   [[maybe_unused]] const int ignored = ::flock(m_fd.get(), LOCK_EX | LOCK_NB);
 }

@@ -35,6 +35,17 @@ TEST(S3Errors, WhatMayPassIsRepeatedAndTransient) {
   EXPECT_FALSE(judge(400, "InvalidRequest").error.transient());
 }
 
+// Whoever waits for a store that is away waits for one that is full, too.
+TEST(S3Errors, AFullBucketIsTransientAndNotRepeated) {
+  for (const auto& [status, code] :
+       {std::pair(403, "QuotaExceeded"), {507, "XMinioStorageFull"}, {507, ""}}) {
+    const S3Judgement judgement = judge(status, code);
+    EXPECT_TRUE(judgement.error.transient()) << code;
+    EXPECT_FALSE(judgement.repeat) << code;
+    EXPECT_THAT(judgement.error.hint(), HasSubstr("quota")) << code;
+  }
+}
+
 TEST(S3Errors, OnlyWhatAsksForLessSlowsDown) {
   EXPECT_TRUE(judge(429, "").slow_down);
   EXPECT_TRUE(judge(503, "").slow_down);
