@@ -21,7 +21,7 @@ void try_object(const std::string& bytes, const Keyring& keyring) {
                          keyring) != compaction) {
       std::abort();
     }
-    Moves moves;
+    Moves moves("/tmp");
     moves.add(1, compaction);
     moves.add(2, compaction);
     for (const auto& [pack, records] : compaction.packs) {

@@ -43,7 +43,7 @@ void find_sparse(const KeepingContext& context, const CompactionOptions& options
                  const std::function<void()>& busy, const EachSparse& each) {
   Repository& repository = context.repository;
   RecordSet records(options.scratch);
-  NeedWalk walk(repository, read_moves(repository.store(), repository.keyring()),
+  NeedWalk walk(repository, repository.read_moves(),
                 [&](const RecordPlace& place) { records.add(place); });
   for_each_vm(context, condemned.versions,
               [&](const VmName& /*vm*/, const std::vector<Manifest>& versions) {

@@ -20,7 +20,7 @@ class DamagedEntries : public EntrySource {
   bool next(LayerEntry& entry) override {
     while (m_entries->next(entry)) {
       if (entry.extent.kind == ExtentKind::data &&
-          m_packs.contains(m_repository.current_place(entry.place, false).pack)) {
+          m_packs.contains(m_repository.current_place(entry.place).pack)) {
         return true;
       }
     }

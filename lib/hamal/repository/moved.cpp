@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <limits>
-#include <utility>
+#include <optional>
 
 #include "hamal/repository/hash.hpp"
 #include "hamal/repository/index_bytes.hpp"
@@ -18,8 +18,9 @@ namespace hamal::repository {
 namespace {
 
 constexpr std::string_view k_magic("HAMALMV\x01", 8);
-constexpr std::uint64_t k_max_object = 1U << 30;
-constexpr std::uint64_t k_max_plain = 1U << 30;
+// Four million records, of at most 15 bytes each, and their packs: compaction.hpp.
+constexpr std::uint64_t k_max_plain = 192U << 20;
+constexpr std::uint64_t k_max_object = k_max_plain + (1U << 20);
 constexpr std::size_t k_least_pack_bytes = 24 + 3;
 
 Bytes plain_bytes(const Compaction& compaction) {
@@ -116,14 +117,14 @@ Compaction parse_compaction(std::string_view bytes, const std::string& key,
   return compaction;
 }
 
-void Moves::add(std::uint64_t number, Compaction compaction) {
+void Moves::add(std::uint64_t number, const Compaction& compaction) {
   m_numbers.insert(number);
   m_sessions[number] = compaction.session;
-  for (auto& [pack, records] : compaction.packs) {
+  for (const auto& [pack, records] : compaction.packs) {
     auto& parts = m_packs[pack];
     const auto after = std::partition_point(parts.begin(), parts.end(),
                                             [&](const Part& part) { return part.number < number; });
-    parts.insert(after, {number, std::move(records)});
+    parts.insert(after, {number, m_table.add(records)});
   }
 }
 
@@ -136,18 +137,17 @@ RecordPlace Moves::current(RecordPlace place, std::set<std::uint64_t>* used) con
     }
     // Only ever to a later compaction: what is damaged in a way that nobody can make does not turn
     // in a circle.
-    const MovedRecord* moved = nullptr;
+    std::optional<MovedRecord> moved;
     for (const Part& part : pack->second) {
-      const auto record =
-          std::partition_point(part.records.begin(), part.records.end(),
-                               [&](const MovedRecord& one) { return one.from < place.offset; });
-      if (part.number >= after && record != part.records.end() && record->from == place.offset) {
-        moved = &*record;
+      if (part.number >= after) {
+        moved = m_table.find(part.records, place.offset);
+      }
+      if (moved) {
         after = part.number;
         break;
       }
     }
-    if (moved == nullptr) {
+    if (!moved) {
       return place;
     }
     if (used != nullptr) {
@@ -159,8 +159,9 @@ RecordPlace Moves::current(RecordPlace place, std::set<std::uint64_t>* used) con
   }
 }
 
-std::shared_ptr<const Moves> read_moves(ObjectStore& store, const Keyring& keyring) {
-  auto moves = std::make_shared<Moves>();
+std::shared_ptr<const Moves> read_moves(ObjectStore& store, const Keyring& keyring,
+                                        const std::filesystem::path& scratch) {
+  auto moves = std::make_shared<Moves>(scratch);
   std::vector<std::string> keys;
   store.list("compactions/", [&](const ObjectInfo& object) { keys.push_back(object.key); });
   for (const std::string& key : keys) {

@@ -7,26 +7,21 @@
 // of them, and moves follow each other.
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "hamal/repository/keyring.hpp"
+#include "hamal/repository/moved_table.hpp"
 #include "hamal/repository/record.hpp"
 #include "hamal/store/object_store.hpp"
 
 namespace hamal::repository {
-
-/// One record of an old pack; the new pack is one of the compaction's session.
-struct MovedRecord {
-  std::uint32_t from = 0;  ///< offset in the old pack
-  std::uint32_t to_pack = 0;
-  std::uint32_t to = 0;  ///< offset there
-  friend bool operator==(const MovedRecord&, const MovedRecord&) = default;
-};
 
 /// What one compaction publishes.
 struct Compaction {
@@ -39,13 +34,13 @@ std::string to_bytes(const Compaction& compaction, const std::string& key, const
 /// Throws a permanent Error naming `key`.
 Compaction parse_compaction(std::string_view bytes, const std::string& key, const Keyring& keyring);
 
-/// All visible compactions together. Immutable once added up. Memory: 12 bytes per record they
-/// moved, which is 12 MB where 64 GB were moved in records of 64 KiB (4 GB in ones of 4 KiB), and
-/// not yet forgotten: a compaction goes when no visible version names what it moved.
+/// All visible compactions together. Immutable once added up. Memory: some 150 bytes per pack that
+/// they emptied, and 24 MiB however many records they moved (MovedTable); while one is added, it.
 class Moves {
  public:
-  Moves() = default;
-  void add(std::uint64_t number, Compaction compaction);
+  /// `scratch`: the directory of what does not fit into memory.
+  explicit Moves(std::filesystem::path scratch) : m_table(std::move(scratch)) {}
+  void add(std::uint64_t number, const Compaction& compaction);
   /// Where a record lies now. `used` is told the compactions on the way.
   RecordPlace current(RecordPlace place, std::set<std::uint64_t>* used = nullptr) const;
   /// Whether any record of a pack was moved.
@@ -58,14 +53,16 @@ class Moves {
   /// What one compaction took out of a pack.
   struct Part {
     std::uint64_t number;
-    std::vector<MovedRecord> records;
+    MovedTable::Part records;
   };
+  MovedTable m_table;
   std::map<PackName, std::vector<Part>> m_packs;  // ascending by number
   std::set<std::uint64_t> m_numbers;
   std::map<std::uint64_t, SessionId> m_sessions;
 };
 
 /// Lists and reads them. Does not wait list_lag.
-std::shared_ptr<const Moves> read_moves(ObjectStore& store, const Keyring& keyring);
+std::shared_ptr<const Moves> read_moves(ObjectStore& store, const Keyring& keyring,
+                                        const std::filesystem::path& scratch);
 
 }  // namespace hamal::repository

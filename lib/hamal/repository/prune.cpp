@@ -137,7 +137,7 @@ PrunePlan plan_prune(const KeepingContext& context, const PruneOptions& options)
   Repository& repository = context.repository;
   PrunePlan plan;
   plan.pending_rounds = read_round_numbers(repository.store()).pending;
-  const auto moves = read_moves(repository.store(), repository.keyring());
+  const auto moves = repository.read_moves();
   NeedWalk walk(repository, moves);
   std::set<std::string> dropped;
   plan_versions(context, options, walk, plan, dropped);

@@ -268,7 +268,7 @@ bool finish_round(const KeepingContext& context, const PruneOptions& options, st
 Need current_need(const KeepingContext& context) {
   Repository& repository = context.repository;
   const Condemned condemned = repository.condemned();
-  NeedWalk walk(repository, read_moves(repository.store(), repository.keyring()));
+  NeedWalk walk(repository, repository.read_moves());
   for_each_vm(context, condemned.versions,
               [&](const VmName& /*vm*/, const std::vector<Manifest>& versions) {
                 for (const Manifest& version : versions) {

@@ -30,12 +30,12 @@ RangeReader::RangeReader(Repository& repository, PackReader& packs, const std::s
       m_name(name),
       m_decoder(repository.keyring(), [&packs](const KeyId& id) { return packs.key_object(id); }) {}
 
-void RangeReader::group(const std::vector<LayerEntry>& entries, Places places) {
+void RangeReader::group(const std::vector<LayerEntry>& entries) {
   m_entries.clear();
   for (const LayerEntry& entry : entries) {
     if (entry.extent.kind == ExtentKind::data) {
       m_entries.push_back(entry);
-      m_entries.back().place = m_repository.current_place(entry.place, places == Places::refreshed);
+      m_entries.back().place = m_repository.current_place(entry.place);
     }
   }
   std::sort(m_entries.begin(), m_entries.end(), [](const LayerEntry& a, const LayerEntry& b) {
@@ -83,18 +83,22 @@ void RangeReader::read(const std::vector<WantedRange>& ranges,
     }
     zero_up_to(range.end());
   }
-  group(entries, Places::known);
-  bool refreshed = false;
+  group(entries);
+  PackSet looked_for;
   for (std::size_t i = 0; i < m_runs.size(); ++i) {
     try {
       read_run(ranges, m_runs[i]);
     } catch (const ObjectMissing&) {
-      if (refreshed) {
-        rethrow(m_records[m_runs[i].first]);
+      const Record& record = m_records[m_runs[i].first];
+      const PackName missing = record.place.pack;
+      if (looked_for.contains(missing)) {
+        rethrow(record);
       }
-      // A compaction may have moved what was there; all is read again, from where it is now.
-      refreshed = true;
-      group(entries, Places::refreshed);
+      // A compaction may have moved what was there; all is read again, from where it is now. Also
+      // when another thread has looked: our places may be older than what it found.
+      looked_for.insert(missing);
+      m_repository.look_again(missing);
+      group(entries);
       i = static_cast<std::size_t>(-1);
     }
   }
@@ -104,6 +108,9 @@ void RangeReader::read_run(const std::vector<WantedRange>& ranges, const Run& ru
   const RecordPlace& first = m_records[run.first].place;
   const RecordPlace& last = m_records[run.end - 1].place;
   const std::string object = m_repository.store().uri() + "/" + pack_key(first.pack);
+  if (m_repository.is_missing(first.pack)) {
+    throw ObjectMissing(object);  // a request per record that is lost would take hours
+  }
   std::shared_ptr<const std::vector<KeyId>> keys;
   try {
     keys = m_packs.keys(first.pack);

@@ -42,9 +42,7 @@ class RangeReader {
     std::size_t first = 0;
     std::size_t end = 0;
   };
-  enum class Places { known, refreshed };
-
-  void group(const std::vector<LayerEntry>& entries, Places places);
+  void group(const std::vector<LayerEntry>& entries);
   void read_run(const std::vector<WantedRange>& ranges, const Run& run);
   void decode(const std::vector<WantedRange>& ranges, const Record& record, ByteView stored,
               std::span<const KeyId> keys, const std::string& object);

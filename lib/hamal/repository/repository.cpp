@@ -7,7 +7,6 @@
 
 #include "hamal/repository/description.hpp"
 #include "hamal/repository/hash.hpp"
-#include "hamal/repository/moved.hpp"
 #include "hamal/repository/recipients.hpp"
 #include "hamal/util/parallel.hpp"
 
@@ -23,10 +22,11 @@ constexpr std::size_t k_kept_manifests = 256;
 class OpenedRepository : public Repository {
  public:
   OpenedRepository(std::unique_ptr<ObjectStore> store, Description description,
-                   std::unique_ptr<Keyring> keyring)
+                   std::unique_ptr<Keyring> keyring, std::filesystem::path scratch)
       : m_store(std::move(store)),
         m_description(std::move(description)),
-        m_keyring(std::move(keyring)) {}
+        m_keyring(std::move(keyring)),
+        m_scratch(std::move(scratch)) {}
 
   ObjectStore& store() noexcept override { return *m_store; }
   const Keyring& keyring() const noexcept override { return *m_keyring; }
@@ -146,29 +146,53 @@ class OpenedRepository : public Repository {
     return stack;
   }
 
-  RecordPlace current_place(const RecordPlace& place, bool refresh) override {
+  std::shared_ptr<const Moves> read_moves() override {
+    return repository::read_moves(*m_store, *m_keyring, m_scratch);
+  }
+
+  RecordPlace current_place(const RecordPlace& place) override {
     std::shared_ptr<const Moves> moves;
     {
       const std::lock_guard lock(m_mutex);
-      moves = refresh ? nullptr : m_moves;
+      moves = m_moves;
     }
     if (moves == nullptr) {
-      if (refresh && m_store->list_lag().count() > 0) {
-        std::this_thread::sleep_for(m_store->list_lag());
-      }
-      moves = read_moves(*m_store, *m_keyring);
+      moves = read_moves();
       const std::lock_guard lock(m_mutex);
       m_moves = moves;
     }
     return moves->current(place);
   }
 
+  void look_again(const PackName& missing) override {
+    // One at a time: whoever comes second finds it done.
+    const std::lock_guard one(m_look_mutex);
+    if (is_missing(missing)) {
+      return;
+    }
+    if (m_store->list_lag().count() > 0) {
+      std::this_thread::sleep_for(m_store->list_lag());
+    }
+    auto moves = read_moves();
+    const std::lock_guard lock(m_mutex);
+    m_moves = std::move(moves);
+    m_missing.insert(missing);
+  }
+
+  bool is_missing(const PackName& pack) override {
+    const std::lock_guard lock(m_mutex);
+    return m_missing.contains(pack);
+  }
+
  private:
   std::unique_ptr<ObjectStore> m_store;
   Description m_description;
   std::unique_ptr<Keyring> m_keyring;
+  std::filesystem::path m_scratch;
+  std::mutex m_look_mutex;  // taken before m_mutex
   std::mutex m_mutex;
   std::shared_ptr<const Moves> m_moves;
+  PackSet m_missing;
   std::map<std::string, Manifest> m_kept;  // by slot key: immutable until dropped
 };
 
@@ -195,7 +219,7 @@ std::unique_ptr<Repository> open_repository(std::unique_ptr<ObjectStore> store,
   auto keyring = make_keyring(description, config.repository);
   check_description(text, *keyring, object);
   return std::make_unique<OpenedRepository>(std::move(store), std::move(description),
-                                            std::move(keyring));
+                                            std::move(keyring), config.defaults.hamal_lib_dir);
 }
 
 }  // namespace hamal::repository

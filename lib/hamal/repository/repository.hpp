@@ -11,6 +11,7 @@
 #include "hamal/repository/keyring.hpp"
 #include "hamal/repository/layer_stack.hpp"
 #include "hamal/repository/manifest.hpp"
+#include "hamal/repository/moved.hpp"
 #include "hamal/store/object_store.hpp"
 
 namespace hamal::repository {
@@ -45,9 +46,17 @@ class Repository {
   virtual std::optional<Manifest> newest_with_disk(const VmName& vm,
                                                    const std::string& disk_id) = 0;
   virtual LayerStack open_layers(const DiskVersion& disk) = 0;
+  /// The compactions as they are now. Does not wait list_lag.
+  virtual std::shared_ptr<const Moves> read_moves() = 0;
   /// Where a record lies now: compactions move records (moved.hpp). The place itself when nothing
-  /// moved it. `refresh` reads the compactions again: after ObjectMissing.
-  virtual RecordPlace current_place(const RecordPlace& place, bool refresh) = 0;
+  /// moved it.
+  virtual RecordPlace current_place(const RecordPlace& place) = 0;
+  /// After ObjectMissing of a pack: a compaction may have moved what was in it, so they are read
+  /// again, once per pack. Names are never used again: what current_place() still finds in it is
+  /// lost, and nobody need ask the store.
+  virtual void look_again(const PackName& missing) = 0;
+  /// look_again() has returned for it.
+  virtual bool is_missing(const PackName& pack) = 0;
 };
 
 /// What init is told.

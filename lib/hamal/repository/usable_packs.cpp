@@ -27,8 +27,7 @@ UsablePacks::UsablePacks(Repository& repository, Patience patience, const Sessio
       m_session(session),
       m_slot(std::move(slot)),
       m_condemned(std::move(condemned)),
-      m_moves(patiently(m_patience,
-                        [&] { return read_moves(repository.store(), repository.keyring()); })),
+      m_moves(patiently(m_patience, [&] { return repository.read_moves(); })),
       m_own(std::move(own)) {}
 
 bool UsablePacks::usable(const PackName& pack) {

@@ -160,7 +160,7 @@ class Verification {
       if (entry.extent.kind == ExtentKind::zero) {
         continue;
       }
-      const RecordPlace place = m_repository.current_place(entry.place, false);
+      const RecordPlace place = m_repository.current_place(entry.place);
       const auto pack = m_sizes.find(place.pack);
       if (pack == m_sizes.end()) {
         m_bad.pack(place.pack, "is missing");
@@ -255,7 +255,7 @@ class Verification {
       if (entry.extent.kind == ExtentKind::zero) {
         continue;
       }
-      const RecordPlace place = m_repository.current_place(entry.place, false);
+      const RecordPlace place = m_repository.current_place(entry.place);
       const auto pack = group.find(place.pack);
       if (pack == group.end()) {
         continue;
@@ -298,7 +298,7 @@ class Verification {
       if (entry.extent.kind == ExtentKind::zero) {
         continue;
       }
-      const RecordPlace place = m_repository.current_place(entry.place, false);
+      const RecordPlace place = m_repository.current_place(entry.place);
       if (const std::string* problem = m_bad.find(place)) {
         if (damage.problem.empty()) {
           damage.object = pack_key(place.pack);

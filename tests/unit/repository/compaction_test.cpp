@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <set>
+#include <thread>
 
 #include "hamal/repository/prune_round.hpp"
+#include "hamal/repository/version_reader.hpp"
 #include "memory_store.hpp"
 #include "repository/encrypted.hpp"
 #include "simulated_store.hpp"
@@ -94,6 +97,33 @@ TEST_F(CompactionTest, EmptiesSparsePacksAndPruneDeletesThem) {
   EXPECT_EQ(read_newest(*reader), (Blocks{1, 5, 6, 7}));
 }
 
+// Break it: let a reader give up on a pack that somebody else has looked for.
+TEST_F(CompactionTest, WhatWasMovedIsFoundByAllWhoReadAtThatMoment) {
+  write({1, 2, 3, 4});
+  write({1, 5, 6, 7});
+  const std::shared_ptr<Repository> repository = open();
+  const auto disk = repository->visible_versions(k_vm).back().disks.front();
+  const auto reader = open_version_reader(
+      repository, {"memory:", "disk 0", disk.size, repository->open_layers(disk)});
+  Bytes bytes(test::k_block);
+  reader->read(test::k_block, bytes);  // from now on it believes that nothing was moved
+  prune_all_but_one();
+  ASSERT_EQ(compact(context(), options()).sparse_packs, 1U);
+  prune_all_but_one();
+  std::atomic<int> right{0};
+  {
+    std::vector<std::jthread> readers;
+    for (int i = 0; i < 8; ++i) {
+      readers.emplace_back([&] {
+        Bytes read(test::k_block);
+        reader->read(0, read);
+        right += read == test::block_content(1) ? 1 : 0;
+      });
+    }
+  }
+  EXPECT_EQ(right, 8);
+}
+
 TEST_F(CompactionTest, MovesFollowEachOther) {
   write({1, 2, 3, 4});
   write({1, 5, 6, 7});
@@ -115,7 +145,7 @@ TEST_F(CompactionTest, WhatNothingNeedsAnyMoreBecomesATombstone) {
   compact(context(), options());
   write({8, 5, 6, 7});
   prune_all_but_one();
-  EXPECT_TRUE(read_moves(*m_store, m_repository->keyring())->numbers().empty());
+  EXPECT_TRUE(m_repository->read_moves()->numbers().empty());
   EXPECT_EQ(count("compactions/"), 1U) << "its number is never free again";
   EXPECT_EQ(read_newest(*m_repository), (Blocks{8, 5, 6, 7}));
 }
@@ -221,7 +251,7 @@ TEST_F(CompactionTest, ObjectsReadBackAndNothingElseDoes) {
 }
 
 TEST_F(CompactionTest, APlaceIsLookedUpThroughAllMoves) {
-  Moves moves;
+  Moves moves(m_directory.path());
   Compaction first;
   first.session[0] = std::byte{2};
   first.packs[pack_of(1, 0)] = {{16, 3, 100}, {50, 3, 200}};

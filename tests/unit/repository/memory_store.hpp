@@ -61,6 +61,7 @@ class MemoryStore final : public ObjectStore {
   void list(const std::string& prefix,
             const std::function<void(const ObjectInfo&)>& each) override {
     const std::lock_guard lock(m_mutex);
+    ++lists[prefix];
     for (auto at = m_objects.lower_bound(prefix);
          at != m_objects.end() && at->first.starts_with(prefix); ++at) {
       each({at->first, at->second.size(), {}});
@@ -79,6 +80,7 @@ class MemoryStore final : public ObjectStore {
 
   std::size_t gets = 0;
   std::uint64_t fetched = 0;
+  std::map<std::string, std::size_t> lists;  ///< by prefix
   /// Before each ranged get; may throw. Set before threads start.
   std::function<void(const std::string& key)> on_get;
 

@@ -56,7 +56,6 @@ class SmallWriter {
   template <typename Change, typename Committing>
   std::optional<std::uint64_t> run(const VmName& vm, const Change& change,
                                    const Committing& committing) {
-    ObjectStore& store = m_repository.store();
     Session session;
     session.vm = vm;
     const auto slots = m_repository.slots(vm);
@@ -76,7 +75,7 @@ class SmallWriter {
         m_broken == WriterBreak::ignores_condemned) {
       session.listed = list_packs();
     }
-    session.moves = read_moves(store, m_repository.keyring());
+    session.moves = m_repository.read_moves();
     const auto base = read_base(session);
     const Blocks before = base ? read_blocks(m_repository, base->disks.front()) : Blocks(k_blocks);
     const Blocks after = change(before);
@@ -112,7 +111,7 @@ class SmallWriter {
   };
 
   static std::uint64_t read_record(Repository& repository, const LayerEntry& entry) {
-    RecordPlace place = repository.current_place(entry.place, false);
+    RecordPlace place = repository.current_place(entry.place);
     for (bool again : {true, false}) {
       try {
         return decode(repository, place, entry);
@@ -120,7 +119,8 @@ class SmallWriter {
         if (!again) {
           throw;
         }
-        place = repository.current_place(entry.place, true);
+        repository.look_again(place.pack);
+        place = repository.current_place(entry.place);
       }
     }
     return 0;

@@ -41,13 +41,20 @@ class LabRepository final : public Repository {
     }
     return stack;
   }
-  RecordPlace current_place(const RecordPlace& place, bool refresh) override {
+  std::shared_ptr<const Moves> read_moves() override { return std::make_shared<Moves>(""); }
+  RecordPlace current_place(const RecordPlace& place) override {
     const std::lock_guard lock(m_mutex);
-    if (refresh) {
-      m_known = m_moved;
-    }
     const auto found = m_known.find(place.pack);
     return found == m_known.end() ? place : RecordPlace{found->second, place.offset, place.length};
+  }
+  void look_again(const PackName& missing) override {
+    const std::lock_guard lock(m_mutex);
+    m_known = m_moved;
+    m_missing.insert(missing);
+  }
+  bool is_missing(const PackName& pack) override {
+    const std::lock_guard lock(m_mutex);
+    return m_missing.contains(pack);
   }
   /// As a compaction and a prune after it: the records are elsewhere, the pack is gone. Readers
   /// learn it when they refresh.
@@ -66,6 +73,7 @@ class LabRepository final : public Repository {
   std::mutex m_mutex;
   std::map<PackName, PackName> m_moved;
   std::map<PackName, PackName> m_known;
+  PackSet m_missing;
 };
 
 /// Writes runs of one disk, each a pack (or several) and a layer on top of those before.
