@@ -25,12 +25,17 @@ stop_radosgw() {
 # radosgw_says KEY: what it reported when it started.
 radosgw_says() { sed -n "s/^$1=//p" "$RADOSGW.txt"; }
 
-# make_bucket NAME: skips the test where there is no radosgw.
+# make_bucket NAME [HEADER…]: skips the test where there is no radosgw.
 make_bucket() {
+  local name=$1 header headers=()
+  shift
+  for header in "$@"; do
+    headers+=(-H "$header")
+  done
   need radosgw curl
   curl -sS --fail --aws-sigv4 aws:amz:us-east-1:s3 --user "$(radosgw_says access_key):$(radosgw_says secret_key)" \
     -H "x-amz-content-sha256: $(sha256sum < /dev/null | cut -d ' ' -f 1)" \
-    -X PUT "$(radosgw_says http_endpoint)/$1"
+    "${headers[@]}" -X PUT "$(radosgw_says http_endpoint)/$name"
 }
 
 # s3_section NAME BUCKET [tls|plain] [SECRET]: a section that gives up soon.

@@ -100,6 +100,20 @@ def killed(world, store):
     assert hits, "every run had ended before it was killed: this tests nothing"
 
 
+def waits_until(world, run, change):
+    """It logs that it waits for the store, goes on waiting, and ends well once this was done."""
+    def logged():
+        text = ""
+        for name in os.listdir(world.path("log")):
+            with open(world.path("log", name), errors="replace") as log:
+                text += log.read()
+        return "; trying again for up to 600 s" in text
+    lab.until(lambda: logged() or not run.running, what="it waits for the store")
+    assert run.running, str(run)
+    change()
+    run.expect(0)
+
+
 # Break it: have DirectoryStore::require_here() do nothing, or have the session not be patient.
 @for_each_store("it goes away in the middle of a run, and comes back for the next one or for the same")
 def away(world, store):
@@ -120,7 +134,7 @@ def away(world, store):
         lab.until(lambda: not run.running or backup.pack_bytes() - before > 16 * MIB, what="more packs are there")
         assert run.running, str(run)
         store.go_away()
-        waits_until(run, store.come_back)
+        waits_until(world, run, store.come_back)
         assert backup.versions() == versions + 1
         assert backup.pack_bytes() - before <= backup.size * 1.02 + 2 * 8 * MIB, (before, backup.pack_bytes())
         backup.verify()
@@ -202,14 +216,6 @@ def damaged(world, store):
         backup.verify()
 
 
-def waits_until(run, change):
-    """It says that it waits for the store, goes on waiting, and ends well once this was done."""
-    lab.until(lambda: "trying again" in run.err or not run.running, what="it waits for the store")
-    assert run.running, str(run)
-    change()
-    run.expect(0)
-
-
 # Break it: have directory_error() call ENOSPC permanent, or have judge_s3_reply() not know QuotaExceeded.
 @for_each_store("it is full: named and waited for, and the run goes on once there is room")
 def full(world, store):
@@ -219,7 +225,7 @@ def full(world, store):
     assert backup.versions() == 0
     assert 8 * MIB < backup.pack_bytes() <= 40 * MIB, backup.pack_bytes()
     world.configure(sync={"outage_max": "10m"})
-    waits_until(backup.start(), lambda: store.limit(120))
+    waits_until(world, backup.start(), lambda: store.limit(120))
     assert backup.versions() == 1
     assert backup.pack_bytes() <= backup.size * 1.02, "what was there was put again"
     backup.verify()
