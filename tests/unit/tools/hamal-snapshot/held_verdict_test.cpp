@@ -27,7 +27,7 @@ Fate next(const LeftSnapshot& snapshot, Fresh fresh = Fresh::no) {
 
 TEST(SnapshotAgeTest, counts_from_the_creation_in_any_zone) {
   EXPECT_EQ(snapshot_age("2026-11-22T11:00:00Z", k_now).age, 1h);
-  EXPECT_EQ(snapshot_age("2026-11-22T11:00:00.250Z", k_now).age, 1h);
+  EXPECT_EQ(snapshot_age("2026-11-22T11:00:00.250Z", k_now).age, 1h - 250ms);
   EXPECT_EQ(snapshot_age("2026-11-22T13:00:00+02:00", k_now).age, 1h);
   EXPECT_EQ(snapshot_age("2026-11-22T08:30:00-02:30", k_now).age, 1h);
   EXPECT_TRUE(snapshot_age("2026-11-22T11:00:00Z", k_now).known);
