@@ -75,7 +75,10 @@ void set(CURL* easy, CURLoption option, Value value) {
 }  // namespace
 
 CurlTransfer::CurlTransfer(const HttpRequest& request, const HttpOptions& options)
-    : m_request(request), m_easy(curl_easy_init()), m_trouble(CURL_ERROR_SIZE, '\0') {
+    : m_request(request),
+      m_easy(curl_easy_init()),
+      m_peer{.wanted = options.thumbprint, .seen = {}},
+      m_trouble(CURL_ERROR_SIZE, '\0') {
   if (!m_easy) {
     throw Error(ErrorKind::failed, "libcurl cannot be used", "curl_easy_init");
   }
@@ -93,6 +96,11 @@ CurlTransfer::CurlTransfer(const HttpRequest& request, const HttpOptions& option
     set(easy, CURLOPT_PINNEDPUBLICKEY, options.pinned_key.c_str());
     set(easy, CURLOPT_SSL_VERIFYPEER, 0L);
     set(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+  }
+  if (!options.thumbprint.empty()) {
+    set(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    set(easy, CURLOPT_SSL_CTX_FUNCTION, &CurlTransfer::on_tls);
+    set(easy, CURLOPT_SSL_CTX_DATA, static_cast<void*>(this));
   }
   if (!options.ca_file.empty()) {
     set(easy, CURLOPT_CAINFO, options.ca_file.c_str());
@@ -209,6 +217,12 @@ std::size_t CurlTransfer::on_header(char* bytes, std::size_t size, std::size_t c
   return size * count;
 }
 
+// The handshake belongs to the transfer that makes the connection: nobody else uses it before.
+CURLcode CurlTransfer::on_tls(CURL* /*easy*/, void* context, void* self) {
+  check_by_thumbprint(context, static_cast<CurlTransfer*>(self)->m_peer);
+  return CURLE_OK;
+}
+
 std::size_t CurlTransfer::take_body(std::string_view bytes) {
   const bool wanted = m_reply.status == 200 || m_reply.status == 206;
   if (wanted && !m_request.into.empty()) {
@@ -251,6 +265,14 @@ HttpReply CurlTransfer::take_reply() {
     curl_easy_getinfo(m_easy.get(), CURLINFO_RESPONSE_CODE, &status);
     m_reply.status = static_cast<int>(status);
     return std::move(m_reply);
+  }
+  if (!m_peer.seen.empty() && m_peer.seen != m_peer.wanted) {
+    throw Error(ErrorKind::failed,
+                "the TLS peer's certificate is another one, with the thumbprint " +
+                    show_thumbprint(m_peer.seen),
+                host_of(m_request.url),
+                "somebody is in between, or the certificate was renewed: compare it on the server, "
+                "then change thumbprint");
   }
   const Meaning meaning = meaning_of(result);
   const std::string more = m_trouble.substr(0, m_trouble.find('\0'));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "hamal/net/http_client.hpp"
+#include "hamal/net/thumbprint.hpp"
 
 namespace hamal {
 
@@ -30,6 +31,7 @@ class CurlTransfer {
   static int on_seek(void* self, curl_off_t offset, int origin);
   static std::size_t on_write(char* bytes, std::size_t size, std::size_t count, void* self);
   static std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* self);
+  static CURLcode on_tls(CURL* easy, void* context, void* self);
 
   void set_method();
   void set_headers(const HttpOptions& options);
@@ -50,6 +52,7 @@ class CurlTransfer {
   std::unique_ptr<curl_slist, FreeList> m_addresses;
   std::size_t m_sent = 0;
   HttpReply m_reply;
+  PeerCertificate m_peer;
   std::string m_trouble;  ///< curl writes more here than its code says
 };
 

@@ -56,6 +56,9 @@ struct HttpOptions {
   /// public_key_pin() of the peer's key. Then the key alone says whether the peer is who it should
   /// be: neither its certificate's issuer, nor its names, nor its dates matter.
   std::string pinned_key = {};
+  /// parse_thumbprint() of the peer's certificate. Then the certificate alone says whether the peer
+  /// is who it should be, as with a key. At most one of the two is given.
+  std::string thumbprint = {};
   /// Used in place of the resolver, for https:// alone: what proves who it is may be anywhere.
   std::vector<HostMapping> mappings = {};
   std::chrono::milliseconds connect_timeout{10'000};
