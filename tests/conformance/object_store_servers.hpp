@@ -1,35 +1,13 @@
 // S3 services for the suites: a real radosgw, and one in memory that misbehaves as it is told.
 #pragma once
-#include <sys/types.h>
-
-#include <map>
 #include <string>
 #include <vector>
 
 #include "hamal/net/http_client.hpp"
-#include "hamal/util/unique_fd.hpp"
+#include "held_server.hpp"
 #include "servers.hpp"
 
 namespace hamal::testing {
-
-/// A program that prints KEY=VALUE lines and "ready", and ends when its standard input does: at the
-/// latest with this process.
-class HeldServer {
- public:
-  /// Throws std::runtime_error when it ends before it is ready.
-  explicit HeldServer(const std::vector<std::string>& argv);
-  ~HeldServer();
-  HeldServer(const HeldServer&) = delete;
-  HeldServer& operator=(const HeldServer&) = delete;
-  const std::string& value(const std::string& key) const { return m_values.at(key); }
-
- private:
-  void read_report(int from);
-
-  pid_t m_pid = -1;
-  UniqueFd m_hold;
-  std::map<std::string, std::string> m_values;
-};
 
 /// tests/lab/s3_faults.py
 class FaultyS3 {

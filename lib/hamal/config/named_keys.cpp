@@ -85,6 +85,35 @@ void add_platform(std::vector<NamedKeySpec>& keys) {
   keys.push_back(key(p, "offline", {"file"}, "True or False (yes/no, on/off, 1/0)", is_bool));
 }
 
+void add_vmware(std::vector<NamedKeySpec>& keys) {
+  const string p = "platform";
+  const Types vmware{"vmware"};
+  keys.push_back(
+      key(p, "thumbprint", vmware, "the certificate's SHA-1 or SHA-256, in hexadecimal"));
+  keys.push_back(
+      key(p, "enable_change_tracking", vmware, "True or False (yes/no, on/off, 1/0)", is_bool));
+  const DurationRange task{std::chrono::seconds(1), std::chrono::hours(24)};
+  keys.push_back(key(p, "task_timeout", vmware, allowed_duration(task), is_within(task)));
+  const CountRange levels{1, 31};
+  keys.push_back(
+      key(p, "max_snapshots", vmware, allowed_count(levels),
+          [levels](const string& text) { return parse_count(text, levels).has_value(); }));
+  const std::vector<string> ways{"auto", "vddk", "https", "nbd"};
+  keys.push_back(key(p, "read_by", vmware, allowed_words(ways), one_of(ways)));
+  keys.push_back(key(p, "vddk_libdir", vmware, "an absolute path", is_absolute));
+  keys.push_back(key(p, "vddk_plugin", vmware, "the name or path of nbdkit's plugin"));
+  keys.push_back(key(p, "vddk_transports", vmware, "VDDK's words, with colons between them"));
+  const CountRange connections{1, 52};
+  keys.push_back(key(
+      p, "vddk_connections_per_host", vmware, allowed_count(connections),
+      [connections](const string& text) { return parse_count(text, connections).has_value(); }));
+  keys.push_back(key(p, "nbdkit", vmware, "the name or path of the program"));
+  keys.push_back(
+      key(p, "nbd_uri", vmware, "an NBD URI with {vm} {vm_id} {object} {disk} {snapshot}"));
+  const std::vector<string> encodings{"single", "double"};
+  keys.push_back(key(p, "folder_encoding", vmware, allowed_words(encodings), one_of(encodings)));
+}
+
 void add_s3(std::vector<NamedKeySpec>& keys) {
   const string s = "s3";
   keys.push_back(key(s, "endpoint", k_any, "https://HOST[:PORT] or http://HOST[:PORT]",
@@ -148,6 +177,7 @@ const std::vector<NamedKeySpec>& named_keys() {
   static const std::vector<NamedKeySpec> keys = [] {
     std::vector<NamedKeySpec> all;
     add_platform(all);
+    add_vmware(all);
     add_s3(all);
     add_job(all);
     return all;

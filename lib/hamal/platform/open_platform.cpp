@@ -7,6 +7,7 @@
 #include "hamal/platform/platform.hpp"
 #include "hamal/platform/qemu/qemu_platform.hpp"
 #include "hamal/platform/repository/repository_platform.hpp"
+#include "hamal/platform/vmware/vmware_platform.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/nearest.hpp"
 
@@ -27,6 +28,7 @@ constexpr std::array k_types = {
     Type{"nbd", make_nbd_platform, Adhoc::yes},
     Type{"qemu", make_qemu_platform, Adhoc::no},
     Type{"repository", make_repository_platform, Adhoc::no},
+    Type{"vmware", make_vmware_platform, Adhoc::no},
 };
 
 const Type* find_type(const std::string& word) {

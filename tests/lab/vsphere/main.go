@@ -85,10 +85,12 @@ func main() {
 	}
 
 	model.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword("hamal@vsphere.local", "secret & <more>")}
-	model.Service.TLS = new(tls.Config)
+	own, err := newCertificate()
+	check(err)
+	model.Service.TLS = &tls.Config{Certificates: []tls.Certificate{own}}
 	server := model.Service.NewServer()
 	server.Config.Handler = &front{next: server.Config.Handler, host: h, sessions: map[string]bool{}, pages: map[string]pages{}}
-	raw := server.Certificate().Raw
+	raw := own.Certificate[0]
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})
 	check(os.WriteFile(filepath.Join(*dir, "cert.pem"), certificate, 0600))
 	thumbprint := strings.ReplaceAll(fmt.Sprintf("% X", sha1.Sum(raw)), " ", ":")

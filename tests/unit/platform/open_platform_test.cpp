@@ -50,14 +50,18 @@ TEST_F(OpenPlatform, AnUnknownNameListsTheSections) {
 TEST_F(OpenPlatform, SectionsAreChecked) {
   add("a", {{"uri", "nbd://h"}});
   EXPECT_THAT(refusal("a"), HasSubstr("type"));
-  add("b", {{"type", "vmware"}});
-  EXPECT_THAT(refusal("b"), HasSubstr("no platform of type \"vmware\""));
+  add("b", {{"type", "fusion_compute"}});
+  EXPECT_THAT(refusal("b"), HasSubstr("no platform of type \"fusion_compute\""));
   add("c", {{"type", "file"}});
   EXPECT_THAT(refusal("c"), HasSubstr("path"));
   add("d", {{"type", "nbd"}});
   EXPECT_THAT(refusal("d"), HasSubstr("uri"));
   add("e", {{"type", "nbd"}, {"disk.vda", "nbd://h"}});
   EXPECT_EQ(refusal("e"), "opened");
+  add("f", {{"type", "vmware"}, {"endpoint", "http://h"}, {"user", "u"}, {"secret", "s"}});
+  EXPECT_THAT(refusal("f"), HasSubstr("https://"));
+  add("g", {{"type", "vmware"}, {"endpoint", "https://h/sdk"}, {"user", "u"}, {"secret", "s"}});
+  EXPECT_EQ(refusal("g"), "opened");
 }
 
 }  // namespace

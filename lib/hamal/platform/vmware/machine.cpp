@@ -1,0 +1,269 @@
+#include "hamal/platform/vmware/machine.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+
+#include "hamal/extent/validate.hpp"
+#include "hamal/util/error.hpp"
+
+namespace hamal::vmware {
+namespace {
+
+/// The backings whose type has a change id.
+constexpr std::array<std::string_view, 5> k_tracked_backings{
+    "VirtualDiskFlatVer2BackingInfo", "VirtualDiskSparseVer2BackingInfo",
+    "VirtualDiskSeSparseBackingInfo", "VirtualDiskRawDiskMappingVer1BackingInfo",
+    "VirtualDiskRawDiskVer2BackingInfo"};
+
+void add_snapshots(const XmlElement& tree, std::vector<Snapshot>& into) {
+  const XmlElement* const object = tree.find("snapshot");
+  if (object != nullptr) {
+    into.push_back({.object = object->reference(),
+                    .name = tree.text_of("name"),
+                    .description = tree.text_of("description"),
+                    .created = tree.text_of("createTime")});
+  }
+  for (const XmlElement& child : tree.children) {
+    if (child.name == "childSnapshotList") {
+      add_snapshots(child, into);
+    }
+  }
+}
+
+Disk disk_of(const XmlElement& device, const std::map<std::int64_t, std::string>& buses) {
+  Disk disk;
+  disk.key = static_cast<std::int32_t>(device.number("key").value_or(0));
+  if (const XmlElement* const info = device.find("deviceInfo")) {
+    disk.label = info->text_of("label");
+  }
+  const std::int64_t bytes =
+      device.number("capacityInBytes").value_or(device.number("capacityInKB").value_or(-1) * 1024);
+  if (bytes < 0) {
+    throw Error(ErrorKind::failed, "the server says that its size is " + std::to_string(bytes),
+                "disk " + disk.id());
+  }
+  disk.size = static_cast<std::uint64_t>(bytes);
+  const auto bus = buses.find(device.number("controllerKey").value_or(-1));
+  disk.shared_bus = bus == buses.end() ? std::string() : bus->second;
+  const XmlElement* const backing = device.find("backing");
+  if (backing == nullptr) {
+    return disk;
+  }
+  disk.backing = backing->type;
+  disk.file = backing->text_of("fileName");
+  disk.mode = backing->text_of("diskMode");
+  disk.sharing = backing->text_of("sharing");
+  disk.compatibility = backing->text_of("compatibilityMode");
+  disk.change_id = backing->text_of("changeId");
+  disk.datastore = backing->text_of("datastore");
+  disk.encrypted = backing->find("keyId") != nullptr;
+  return disk;
+}
+
+std::string power_word(const std::string& power) {
+  if (power == "poweredOn") {
+    return "running";
+  }
+  return power == "poweredOff" || power == "suspended" ? "stopped" : "unknown";
+}
+
+int hardware_version(const std::string& version) {
+  constexpr std::string_view k_prefix = "vmx-";
+  int number = 0;
+  if (version.starts_with(k_prefix)) {
+    std::from_chars(version.data() + k_prefix.size(), version.data() + version.size(), number);
+  }
+  return number;
+}
+
+}  // namespace
+
+bool Disk::can_be_tracked() const {
+  return std::find(k_tracked_backings.begin(), k_tracked_backings.end(), backing) !=
+         k_tracked_backings.end();
+}
+
+std::vector<std::string> machine_paths() {
+  return {"name",
+          "config.instanceUuid",
+          "config.version",
+          "config.template",
+          "config.changeTrackingEnabled",
+          "config.hardware.device",
+          "capability.changeTrackingSupported",
+          "runtime.powerState",
+          "runtime.connectionState",
+          "runtime.host",
+          "runtime.consolidationNeeded",
+          "snapshot",
+          "recentTask"};
+}
+
+std::vector<Disk> disks_of(const XmlElement& devices) {
+  std::map<std::int64_t, std::string> buses;
+  for (const XmlElement& device : devices.children) {
+    if (const XmlElement* const shared = device.find("sharedBus")) {
+      buses[device.number("key").value_or(-1)] = shared->text;
+    }
+  }
+  std::vector<Disk> disks;
+  for (const XmlElement& device : devices.children) {
+    if (device.type == "VirtualDisk") {
+      disks.push_back(disk_of(device, buses));
+    }
+  }
+  return disks;
+}
+
+Machine machine_of(const ObjectProperties& properties) {
+  Machine machine;
+  machine.object = properties.object;
+  machine.name = properties.text("name");
+  machine.id = properties.text("config.instanceUuid");
+  if (machine.id.empty()) {
+    machine.id = machine.object.id;
+  }
+  machine.power = properties.text("runtime.powerState");
+  machine.connection = properties.text("runtime.connectionState");
+  machine.host = properties.text("runtime.host");
+  machine.version = properties.text("config.version");
+  machine.is_template = properties.flag("config.template").value_or(false);
+  machine.tracking = properties.flag("config.changeTrackingEnabled").value_or(false);
+  machine.tracking_supported = properties.flag("capability.changeTrackingSupported").value_or(true);
+  machine.consolidation_needed = properties.flag("runtime.consolidationNeeded").value_or(false);
+  if (const XmlElement* const devices = properties.find("config.hardware.device")) {
+    machine.readable = true;
+    machine.disks = disks_of(*devices);
+  }
+  if (const XmlElement* const info = properties.find("snapshot")) {
+    for (const XmlElement& root : info->children) {
+      if (root.name == "rootSnapshotList") {
+        add_snapshots(root, machine.snapshots);
+      }
+    }
+  }
+  if (const XmlElement* const tasks = properties.find("recentTask")) {
+    for (const XmlElement& task : tasks->children) {
+      machine.recent_tasks.push_back(task.reference());
+    }
+  }
+  return machine;
+}
+
+std::string why_unprotectable(const Machine& machine, const Disk& disk) {
+  if (machine.is_template) {
+    return "the vm is a template, of which no snapshot can be made";
+  }
+  if (!machine.connection.empty() && machine.connection != "connected") {
+    return "the vm's host knows nothing of it now: " + machine.connection;
+  }
+  if (disk.mode.starts_with("independent")) {
+    return "independent (" + disk.mode + "): snapshots leave it out";
+  }
+  if (disk.compatibility == "physicalMode") {
+    return "a raw device in physical mode: snapshots leave it out";
+  }
+  if (disk.sharing == "sharingMultiWriter") {
+    return "shared by several writers (multi-writer): no snapshot can be made";
+  }
+  if (!disk.shared_bus.empty() && disk.shared_bus != "noSharing") {
+    return "on a controller with a shared bus (" + disk.shared_bus + "): no snapshot can be made";
+  }
+  if (disk.size > k_max_disk_size) {
+    return "too large";
+  }
+  return {};
+}
+
+std::string why_untracked(const Machine& machine, const Disk& disk) {
+  if (!machine.tracking_supported) {
+    return "the vm supports no change tracking";
+  }
+  if (const int version = hardware_version(machine.version); version > 0 && version < 7) {
+    return "virtual hardware " + machine.version + " knows no change tracking (7 and up do)";
+  }
+  if (!disk.can_be_tracked()) {
+    return "disks of the backing " + disk.backing + " have no change ids";
+  }
+  if (!machine.tracking) {
+    return "change tracking is off in the vm";
+  }
+  return {};
+}
+
+Vm describe(const Machine& machine) {
+  Vm vm;
+  vm.id = machine.id;
+  vm.name = machine.name;
+  vm.power = power_word(machine.power);
+  for (const Disk& disk : machine.disks) {
+    VmDisk shown{.id = disk.id(),
+                 .label = disk.label,
+                 .size = disk.size,
+                 .reason = why_unprotectable(machine, disk)};
+    shown.protectable = shown.reason.empty();
+    if (shown.protectable) {
+      const std::string untracked = why_untracked(machine, disk);
+      shown.reason =
+          untracked.empty() ? "changes are tracked" : "every run is a full: " + untracked;
+      if (disk.encrypted) {
+        shown.reason += "; encrypted: can be read by VDDK alone";
+      }
+      if (!machine.snapshots.empty()) {
+        shown.reason += "; the vm has " + std::to_string(machine.snapshots.size()) + " snapshot" +
+                        (machine.snapshots.size() == 1 ? "" : "s");
+      }
+    }
+    vm.disks.push_back(std::move(shown));
+  }
+  return vm;
+}
+
+namespace {
+
+constexpr std::size_t k_uuid_length = 36;
+
+/// By the index, in one call; nothing when it knows none.
+ManagedObject by_uuid(VimClient& client, const std::string& uuid) {
+  VimRequest request("FindByUuid", client.content().search_index);
+  request.text("uuid", uuid).flag("vmSearch", true).flag("instanceUuid", true);
+  const XmlElement reply = client.call(request, Repeat::yes);
+  const XmlElement* const found = reply.find("returnval");
+  return found == nullptr ? ManagedObject() : found->reference();
+}
+
+ManagedObject by_name(VimClient& client, const std::string& vm, const std::string& platform) {
+  std::vector<ManagedObject> found;
+  retrieve_all(client, "VirtualMachine", {"name"}, [&](const ObjectProperties& one) {
+    if (one.object.id == vm || one.text("name") == vm) {
+      found.push_back(one.object);
+    }
+  });
+  if (found.size() > 1) {
+    throw Error(ErrorKind::usage, std::to_string(found.size()) + " vms have this name",
+                platform + ":" + vm,
+                "name one by its id: hamal-snapshot vms " + platform + " lists them");
+  }
+  return found.empty() ? ManagedObject() : found.front();
+}
+
+}  // namespace
+
+Machine find_machine(VimClient& client, const std::string& vm, const std::string& platform) {
+  ManagedObject object;
+  if (vm.size() == k_uuid_length && std::count(vm.begin(), vm.end(), '-') == 4) {
+    object = by_uuid(client, vm);
+  }
+  if (object.empty()) {
+    object = by_name(client, vm, platform);
+  }
+  if (object.empty()) {
+    throw Error(ErrorKind::usage, "no such vm", platform + ":" + vm,
+                "hamal-snapshot vms " + platform + " lists those that the user may see");
+  }
+  return machine_of(retrieve(client, object, machine_paths()));
+}
+
+}  // namespace hamal::vmware

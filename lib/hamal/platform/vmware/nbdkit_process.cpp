@@ -1,0 +1,212 @@
+// Of nbdkit's ways to end with its parent, --exit-with-parent looks at the thread that started it,
+// which may end before the disk is read. So its filter exitwhen watches a pipe.
+#include "hamal/platform/vmware/nbdkit_process.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+
+#include "hamal/util/error.hpp"
+#include "hamal/util/file.hpp"
+#include "hamal/util/text.hpp"
+#include "hamal/util/units.hpp"
+
+namespace hamal::vmware {
+namespace {
+
+constexpr std::chrono::seconds k_patience{60};
+constexpr int k_pause_ms = 20;
+constexpr int k_alive_fd = 3;
+constexpr int k_password_fd = 4;
+constexpr std::size_t k_longest_words = 400;
+
+std::filesystem::path make_directory() {
+  std::string name = (std::filesystem::temp_directory_path() / "hamal-vddk-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) {
+    throw system_error("cannot make a directory", name, errno);
+  }
+  return name;
+}
+
+UniqueFd in_memory(const std::string& text) {
+  UniqueFd fd(::memfd_create("hamal-secret", MFD_CLOEXEC));
+  if (!fd) {
+    throw system_error("cannot keep a secret in memory", "memfd_create", errno);
+  }
+  write_all(fd.get(), text, "a secret");
+  return fd;
+}
+
+std::vector<std::string> argv_of(const NbdkitCommand& command,
+                                 const std::filesystem::path& directory) {
+  std::vector<std::string> argv{command.program,
+                                "--foreground",
+                                "--readonly",
+                                "--unix",
+                                (directory / "nbd.sock").string(),
+                                "--pidfile",
+                                (directory / "pid").string(),
+                                "--filter=exitwhen",
+                                command.plugin};
+  argv.insert(argv.end(), command.parameters.begin(), command.parameters.end());
+  argv.push_back("password=+/proc/self/fd/" + std::to_string(k_password_fd));
+  argv.push_back("exit-when-pipe-closed=" + std::to_string(k_alive_fd));
+  argv.emplace_back("exit-when-poll=1");
+  return argv;
+}
+
+/// What the child gets: no input, its words in a file, the pipe and the secret.
+class SpawnSettings {
+ public:
+  SpawnSettings(int log, int alive, int password) {
+    ::posix_spawn_file_actions_init(&m_actions);
+    ::posix_spawnattr_init(&m_attributes);
+    ::posix_spawn_file_actions_addopen(&m_actions, 0, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_adddup2(&m_actions, log, 1);
+    ::posix_spawn_file_actions_adddup2(&m_actions, log, 2);
+    ::posix_spawn_file_actions_adddup2(&m_actions, alive, k_alive_fd);
+    ::posix_spawn_file_actions_adddup2(&m_actions, password, k_password_fd);
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&m_attributes, &signals);
+    ::sigaddset(&signals, SIGPIPE);
+    ::posix_spawnattr_setsigdefault(&m_attributes, &signals);
+    // Of its own group: Ctrl-C is for us, and we end it when we have.
+    ::posix_spawnattr_setpgroup(&m_attributes, 0);
+    ::posix_spawnattr_setflags(
+        &m_attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+  }
+  ~SpawnSettings() {
+    ::posix_spawn_file_actions_destroy(&m_actions);
+    ::posix_spawnattr_destroy(&m_attributes);
+  }
+  SpawnSettings(const SpawnSettings&) = delete;
+  SpawnSettings& operator=(const SpawnSettings&) = delete;
+  const posix_spawn_file_actions_t* actions() const { return &m_actions; }
+  const posix_spawnattr_t* attributes() const { return &m_attributes; }
+
+ private:
+  posix_spawn_file_actions_t m_actions{};
+  posix_spawnattr_t m_attributes{};
+};
+
+/// Above the numbers that the child gets: dup2() in the child must not overwrite one with another.
+UniqueFd moved_up(const UniqueFd& fd) {
+  constexpr int k_above = 10;
+  UniqueFd high(::fcntl(fd.get(), F_DUPFD_CLOEXEC, k_above));
+  if (!high) {
+    throw system_error("cannot copy a descriptor", "fcntl", errno);
+  }
+  return high;
+}
+
+}  // namespace
+
+NbdkitProcess::NbdkitProcess(const NbdkitCommand& command, const CancelToken& cancel)
+    : m_directory(make_directory()) {
+  try {
+    start(command);
+    await(command, cancel);
+  } catch (...) {
+    end();
+    throw;
+  }
+}
+
+NbdkitProcess::~NbdkitProcess() {
+  end();
+}
+
+void NbdkitProcess::start(const NbdkitCommand& command) {
+  int pipe_fds[2];
+  if (::pipe2(pipe_fds, O_CLOEXEC) != 0) {
+    throw system_error("cannot make a pipe", command.program, errno);
+  }
+  const UniqueFd watched(pipe_fds[0]);
+  m_alive = UniqueFd(pipe_fds[1]);
+  const UniqueFd alive = moved_up(watched);
+  const UniqueFd password = moved_up(in_memory(command.password));
+  const UniqueFd log = moved_up(open_file(m_directory / "log", O_CREAT | O_WRONLY | O_APPEND));
+  const std::vector<std::string> argv = argv_of(command, m_directory);
+  std::vector<char*> words;
+  words.reserve(argv.size() + 1);
+  for (const std::string& word : argv) {
+    words.push_back(const_cast<char*>(word.c_str()));  // NOLINT: the interface is C's
+  }
+  words.push_back(nullptr);
+  const SpawnSettings settings(log.get(), alive.get(), password.get());
+  const int error = ::posix_spawnp(&m_pid, words[0], settings.actions(), settings.attributes(),
+                                   words.data(), environ);
+  if (error != 0) {
+    m_pid = -1;
+    throw error == ENOENT
+        ? Error(ErrorKind::usage, "nbdkit is not there: " + command.program, command.object,
+                "install it with its vddk plugin: hamal-vmware(7), READING DISKS")
+        : system_error("cannot start the program", command.program, error);
+  }
+}
+
+void NbdkitProcess::await(const NbdkitCommand& command, const CancelToken& cancel) {
+  const auto deadline = std::chrono::steady_clock::now() + k_patience;
+  while (::access((m_directory / "pid").c_str(), F_OK) != 0) {
+    int status = 0;
+    if (::waitpid(m_pid, &status, WNOHANG) == m_pid) {
+      m_pid = -1;
+      const std::string words = last_words();
+      throw Error(ErrorKind::failed,
+                  "nbdkit ended before it served the disk" + (words.empty() ? "" : ": " + words),
+                  command.object,
+                  "check vddk_libdir, vddk_plugin and that the vddk plugin is installed: "
+                  "hamal-vmware(7), READING DISKS");
+    }
+    if (std::chrono::steady_clock::now() > deadline) {
+      throw Error(ErrorKind::failed, "nbdkit does not become ready", command.object, last_words(),
+                  Transience::transient);
+    }
+    cancel.sleep_ms(k_pause_ms);
+  }
+}
+
+std::string NbdkitProcess::uri() const {
+  return "nbd+unix:///?socket=" + percent_encode((m_directory / "nbd.sock").string(), "/");
+}
+
+std::string NbdkitProcess::last_words() const {
+  try {
+    const std::string text = read_file(m_directory / "log", 1U << 20U);
+    const std::string_view all = trim(text);
+    const std::string_view end =
+        all.size() > k_longest_words ? all.substr(all.size() - k_longest_words) : all;
+    return escape_control(end);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+void NbdkitProcess::end() noexcept {
+  m_alive.reset();
+  if (m_pid > 0) {
+    ::kill(m_pid, SIGTERM);
+    int status = 0;
+    // It ends at once; VDDK that hangs in the network does not.
+    for (int waited = 0; ::waitpid(m_pid, &status, WNOHANG) == 0; waited += k_pause_ms) {
+      if (waited >= 3000) {
+        ::kill(m_pid, SIGKILL);
+      }
+      const timespec pause{.tv_sec = 0, .tv_nsec = k_pause_ms * 1'000'000L};
+      ::nanosleep(&pause, nullptr);
+    }
+    m_pid = -1;
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(m_directory, ignored);
+}
+
+}  // namespace hamal::vmware
