@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <map>
 
 #include "hamal/extent/validate.hpp"
@@ -38,8 +39,11 @@ Disk disk_of(const XmlElement& device, const std::map<std::int64_t, std::string>
   if (const XmlElement* const info = device.find("deviceInfo")) {
     disk.label = info->text_of("label");
   }
+  // Servers before vSphere 5.5 do not tell the bytes.
+  constexpr std::int64_t k_most_kib = std::numeric_limits<std::int64_t>::max() / 1024;
+  const std::int64_t kib = device.number("capacityInKB").value_or(-1);
   const std::int64_t bytes =
-      device.number("capacityInBytes").value_or(device.number("capacityInKB").value_or(-1) * 1024);
+      device.number("capacityInBytes").value_or(kib < 0 || kib > k_most_kib ? -1 : kib * 1024);
   if (bytes < 0) {
     throw Error(ErrorKind::failed, "the server says that its size is " + std::to_string(bytes),
                 "disk " + disk.id());
