@@ -45,6 +45,7 @@ class VmwarePlatform final : public Platform {
 
  private:
   void check_own(const std::string& snapshot_id) const;
+  void check_readable(const SnapshotDisk& disk);
   FrozenDisk frozen(const std::string& vm, const std::string& snapshot_id,
                     const std::string& disk_id);
   Changes full(const FrozenDisk& frozen, const SnapshotDisk& disk, const std::string& reason);
@@ -83,7 +84,7 @@ SnapshotDocument VmwarePlatform::create_snapshot(const std::string& vm,
         m_context.log.warning("{}/{}: changes are not tracked: {}", machine.name, disk.id,
                               disk.untracked_reason);
       }
-      open_reader(disk);  // fails now and not in the middle of the run
+      check_readable(disk);
     }
   } catch (...) {
     maker.undo(machine, document.snapshot_id);
@@ -104,6 +105,15 @@ std::vector<SnapshotInfo> VmwarePlatform::list_snapshots(const std::string& vm) 
                       .ours = is_of(id, m_context.mark)});
   }
   return result;
+}
+
+void VmwarePlatform::check_readable(const SnapshotDisk& disk) {
+  const Endpoint source = parse_endpoint(disk.source);
+  const FrozenDisk now = frozen(source.vm, source.snapshot, source.disk);
+  // Fails now and not when all is planned. VDDK takes seconds to open a disk, and is not asked.
+  if (choose_reader(m_settings, now).by != ReadBy::vddk) {
+    open_reader(disk);
+  }
 }
 
 void VmwarePlatform::check_own(const std::string& snapshot_id) const {
