@@ -141,6 +141,44 @@ mode() { field "$W/out" "[one['mode'] for one in d['disks']]"; }
 }
 blocks_of() { [ "$(stat -c %b "$1")" -ge "$2" ]; }
 
+@test "a job of hamal-period: what is due is synced, and the snapshot ended" {
+  start_vsphere --vm web01:2M,1M
+  guest_writes 0 0 5000
+  printf '%s\n' "[job all]" "platform = lab" "vm = web01" "target = file:$W/{vm}-{disk}.raw" "interval = 1h" >> "$HAMAL_CONFIG"
+  succeeds hamal-period
+  cmp "$W/vsphere/live/web01/2000.img" "$W/web01-2000.raw"
+  guest_writes 1 65536 10
+  succeeds hamal-period --job all --now
+  cmp "$W/vsphere/live/web01/2001.img" "$W/web01-2001.raw"
+  hamal-period status --json --job all > "$W/status"
+  [ "$(field "$W/status" "d['vms'][0]['mode']")" = incremental ]
+  [ "$(snapshots)" = 0 ]
+}
+
+# Break it: leave out verify_snapshot()'s places, or its look for the snapshot.
+@test "a snapshot that somebody removes, and a vm that moves, in the middle of a run: not committed, the next run is right" {
+  start_vsphere --vm web01:16M
+  guest_writes 0 0 16000000
+  for event in '"do":"host"' '"do":"remove_snapshot","name":"SNAPSHOT"'; do
+    hamal-snapshot create lab:web01 > "$W/snap.json"
+    hamal-cbt-read "$W/snap.json" --full > "$W/stream"
+    before=$(generation "file:$W/web01.raw")
+    in_background hamal-sync "$W/stream" --target "file:$W/web01.raw" --bwlimit 8M
+    until_true 60 grep -q snapshot= "$W/nbdkit.told"
+    tell machine "{\"vm\":\"web01\",${event/SNAPSHOT/$(field "$W/snap.json" 'd["snapshot_id"]')}}"
+    ! wait "$BACKGROUND" || { echo "a run committed" >&2; false; }
+    [ "$(generation "file:$W/web01.raw")" = "$before" ]
+    rm "$W/nbdkit.told"
+    hamal-snapshot finish "$W/snap.json" --failed
+    guest_writes 0 1048576 100
+    # The first goes on from the snapshot that is held, where it is still there.
+    succeeds hamal-sync --source lab:web01/2000 --target "file:$W/web01.raw"
+    succeeds hamal-sync --source lab:web01/2000 --target "file:$W/web01.raw"
+    cmp "$W/vsphere/live/web01/2000.img" "$W/web01.raw"
+    [ "$(snapshots)" = 0 ]
+  done
+}
+
 # Every call is a place to be killed at: after it was done and before its reply. HAMAL_VMWARE_KILLS=all tries each, otherwise
 # some. Break it: do not look for our snapshots that no record has (end_unrecorded), or record the intent after it.
 @test "killed between any two calls: the next run has the right data and leaves no snapshot" {

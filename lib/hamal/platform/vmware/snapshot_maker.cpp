@@ -16,6 +16,8 @@
 namespace hamal::vmware {
 namespace {
 
+constexpr std::chrono::minutes k_undo{2};
+
 bool could_not_quiesce(const VimFault& fault) {
   constexpr std::array<std::string_view, 5> k_faults{
       "ApplicationQuiesceFault", "FilesystemQuiesceFault", "SnapshotFault", "ToolsUnavailable",
@@ -231,7 +233,10 @@ void SnapshotMaker::undo(const Machine& machine, const std::string& id) noexcept
   try {
     const CancelToken uninterrupted;
     VimClient client(m_settings.endpoint, uninterrupted);
-    Snapshots(client, m_settings, m_context.log).remove(machine, id);
+    // Somebody may be waiting for our end; the next run finds what is left.
+    Settings impatient = m_settings;
+    impatient.task_timeout = std::min<std::chrono::milliseconds>(impatient.task_timeout, k_undo);
+    Snapshots(client, impatient, m_context.log).remove(machine, id);
   } catch (const std::exception& error) {
     m_context.log.warning("{}: cannot remove {} after a failed create: {}", machine.name, id,
                           error.what());
