@@ -109,8 +109,10 @@ mode() { field "$W/out" "[one['mode'] for one in d['disks']]"; }
   start_vsphere --vm web01:4M
   guest_writes 0 0 3000000
   sed -i 's/^connection = .*/&\n[vmware]\nmax_read_blocks = 64/' "$HAMAL_CONFIG"
-  succeeds hamal-sync --source lab:web01/2000 --target "file:$W/web01.raw"
+  succeeds hamal-sync --source lab:web01/2000 --target "file:$W/web01.raw" --json
   cmp "$W/vsphere/live/web01/2000.img" "$W/web01.raw"
+  # 46 blocks of 64 KiB, in requests of 32.
+  [ "$(field "$W/out" 'd["disks"][0]["read_requests"]')" -ge 92 ]
   moref=$(asked "d['machines']['web01']['id']")
   told=$(tail -n 1 "$W/nbdkit.told")
   has "$told" "\"vm=moref=$moref\", \"snapshot=snapshot-"
@@ -127,7 +129,8 @@ mode() { field "$W/out" "[one['mode'] for one in d['disks']]"; }
   [ "$(snapshots)" = 0 ]
 }
 
-@test "nbdkit that dies in the middle is started again" {
+# Break it: leave exitwhen out of nbdkit's command line, or remove_left().
+@test "nbdkit that dies in the middle is started again, and ends with a hamal that is killed" {
   start_vsphere --vm web01:64M
   guest_writes 0 0 67108864
   in_background hamal-sync --source lab:web01/2000 --target "file:$W/web01.raw" --bwlimit 16M --json
@@ -138,6 +141,17 @@ mode() { field "$W/out" "[one['mode'] for one in d['disks']]"; }
   wait "$BACKGROUND"
   cmp "$W/vsphere/live/web01/2000.img" "$W/web01.raw"
   [ "$(wc -l < "$W/nbdkit.told")" -gt 1 ]
+
+  # One whose hamal is killed ends as well; what it left in the file system goes with the next run.
+  in_background hamal-sync --source lab:web01/2000 --target "file:$W/web01.raw" --incremental never --bwlimit 8M
+  until_true 60 pgrep -P "$BACKGROUND" nbdkit
+  left=$(pgrep -P "$BACKGROUND" nbdkit)
+  kill -9 "$BACKGROUND"
+  until_true 60 test ! -e "/proc/$left"
+  [ -n "$(find "$W" -maxdepth 1 -name 'hamal-vddk-*')" ]
+  wait "$BACKGROUND" || true
+  succeeds hamal-sync --source lab:web01/2000 --target "file:$W/web01.raw"
+  [ -z "$(find "$W" -maxdepth 1 -name 'hamal-vddk-*')" ]
 }
 blocks_of() { [ "$(stat -c %b "$1")" -ge "$2" ]; }
 

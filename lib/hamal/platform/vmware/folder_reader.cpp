@@ -46,7 +46,7 @@ class FolderReader final : public BlockReader {
     }
     if (reply.header("content-range") != range || reply.into_size != into.size()) {
       throw Error(ErrorKind::failed,
-                  fmt::format("the server sends \"{}\" where \"{}\" was asked for",
+                  fmt::format(R"(the server sends "{}" where "{}" was asked for)",
                               std::string(reply.header("content-range").substr(0, 100)), range),
                   m_uri, k_other_ways);
     }
@@ -138,7 +138,7 @@ std::string datacenter_path(VimClient& client, const std::string& host) {
       break;  // the root folder, whose name is no part of it
     }
     if (at.type == "Datacenter" || !path.empty()) {
-      path = here.text("name") + (path.empty() ? "" : "/" + path);
+      path = path.empty() ? here.text("name") : fmt::format("{}/{}", here.text("name"), path);
     }
     at = parent->reference();
   }

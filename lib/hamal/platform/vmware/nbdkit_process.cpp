@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -27,8 +28,25 @@ constexpr int k_alive_fd = 3;
 constexpr int k_password_fd = 4;
 constexpr std::size_t k_longest_words = 400;
 
+/// "hamal-vddk-PID-RANDOM": what a process that was killed left goes when the next one comes.
+void remove_left(const std::filesystem::path& parent) {
+  constexpr std::string_view k_prefix = "hamal-vddk-";
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const std::string pid = name.substr(std::min(name.size(), k_prefix.size()));
+    if (name.starts_with(k_prefix) &&
+        !std::filesystem::exists("/proc/" + pid.substr(0, pid.find('-')), ignored)) {
+      // Another user's stays: it cannot be removed.
+      std::filesystem::remove_all(entry.path(), ignored);
+    }
+  }
+}
+
 std::filesystem::path make_directory() {
-  std::string name = (std::filesystem::temp_directory_path() / "hamal-vddk-XXXXXX").string();
+  const std::filesystem::path parent = std::filesystem::temp_directory_path();
+  remove_left(parent);
+  std::string name = (parent / ("hamal-vddk-" + std::to_string(::getpid()) + "-XXXXXX")).string();
   if (::mkdtemp(name.data()) == nullptr) {
     throw system_error("cannot make a directory", name, errno);
   }
