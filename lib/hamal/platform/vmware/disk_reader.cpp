@@ -69,6 +69,13 @@ std::unique_ptr<BlockReader> open_https(const std::shared_ptr<VimClient>& client
 
 }  // namespace
 
+std::string describe(const ReadChoice& choice) {
+  const char* const way = choice.by == ReadBy::vddk  ? "by VDDK"
+                          : choice.by == ReadBy::nbd ? "over NBD"
+                                                     : "over https";
+  return fmt::format("read {}: {}", way, choice.reason);
+}
+
 ReadChoice choose_reader(const Settings& settings, const FrozenDisk& frozen) {
   switch (settings.read_by) {
     case ReadBy::vddk:
@@ -97,19 +104,14 @@ std::unique_ptr<BlockReader> open_disk_reader(const std::shared_ptr<VimClient>& 
                                               const PlatformContext& context) {
   const ReadChoice choice = choose_reader(settings, frozen);
   const std::uint32_t most = context.config.platform_type("vmware").max_read_blocks * k_block;
-  const auto say = [&](const char* way) {
-    context.log.info("{}: read {}: {}", object_of(frozen), way, choice.reason);
-  };
+  context.log.info("{}: {}", object_of(frozen), describe(choice));
   if (choice.by == ReadBy::vddk) {
-    say("by VDDK");
     return open_vddk_reader(settings, frozen.machine, frozen.snapshot.object, frozen.disk, uri,
                             context.config.defaults.hamal_lib_dir, most, context.cancel);
   }
   if (choice.by == ReadBy::nbd) {
-    say("over NBD");
     return open_nbd(settings, frozen, context);
   }
-  say("over https");
   return open_https(client, settings, frozen, uri, most);
 }
 

@@ -22,6 +22,9 @@ struct ReadChoice {
   std::string reason;  ///< for people
 };
 
+/// "read by VDDK: VDDK is configured"
+std::string describe(const ReadChoice& choice);
+
 /// Throws Error, with what to configure, when there is no way that is right.
 ReadChoice choose_reader(const Settings& settings, const FrozenDisk& frozen);
 

@@ -48,6 +48,7 @@ class VmwarePlatform final : public Platform {
   void check_readable(const SnapshotDisk& disk);
   FrozenDisk frozen(const std::string& vm, const std::string& snapshot_id,
                     const std::string& disk_id);
+  Changes changes_of(const FrozenDisk& now, const SnapshotDisk& disk, const std::string& base);
   Changes full(const FrozenDisk& frozen, const SnapshotDisk& disk, const std::string& reason);
   ExtentSourcePtr areas(const FrozenDisk& frozen, const std::string& since);
 
@@ -180,6 +181,15 @@ Changes VmwarePlatform::full(const FrozenDisk& frozen, const SnapshotDisk& disk,
 Changes VmwarePlatform::changed_extents(const SnapshotDocument& document, const SnapshotDisk& disk,
                                         const std::string& base) {
   const FrozenDisk now = frozen(document.vm_id, document.snapshot_id, disk.id);
+  const ReadChoice choice = choose_reader(m_settings, now);
+  Changes changes = changes_of(now, disk, base);
+  // The result says so.
+  changes.reason += "; " + vmware::describe(choice);
+  return changes;
+}
+
+Changes VmwarePlatform::changes_of(const FrozenDisk& now, const SnapshotDisk& disk,
+                                   const std::string& base) {
   if (base.empty()) {
     return full(now, disk, "no base");
   }
