@@ -85,6 +85,34 @@ TEST_P(StateTasks, ReportsStayInOrderUntilTheyAreForgotten) {
   EXPECT_EQ(reports[2].task, "d");
 }
 
+// Break it: forget what was begun, or what was not told of yet, and it would be run or told again.
+TEST_P(StateTasks, OnlyWhatIsOverAndToldIsForgotten) {
+  constexpr const char* k_past = "2020-01-01T00:00:00Z";
+  constexpr const char* k_future = "2999-01-01T00:00:00Z";
+  tasks().begin_task(task("begun"));
+  tasks().end_task(report("untold", "k-1"));
+  tasks().begin_task(task("told"));
+  const TaskReport told = report("told", "k-2");
+  tasks().end_task(told);
+  tasks().forget_report(told);
+  EXPECT_EQ(tasks().prune_tasks(k_past), 0U);
+  EXPECT_TRUE(tasks().knows_task("p", "told"));
+  EXPECT_EQ(tasks().prune_tasks(k_future), 1U);
+  EXPECT_FALSE(tasks().knows_task("p", "told"));
+  EXPECT_TRUE(tasks().knows_task("p", "begun"));
+  EXPECT_TRUE(tasks().knows_task("p", "untold"));
+}
+
+// When they ended is not known: their time begins with the first pruning.
+TEST_P(StateTasks, WhatAnOlderHamalEndedIsKeptForAsLong) {
+  m_database->sql(
+      "INSERT INTO tasks (proxy, id, state, job, platform, vm_id, vm_name, run_id, started) VALUES "
+      "('p','old','over','j','l','v','n','r','2020-01-01T00:00:00Z')");
+  EXPECT_EQ(tasks().prune_tasks("2021-01-01T00:00:00Z"), 0U);
+  EXPECT_TRUE(tasks().knows_task("p", "old"));
+  EXPECT_EQ(tasks().prune_tasks("2999-01-01T00:00:00Z"), 1U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Databases, StateTasks, ::testing::ValuesIn(k_state_kinds),
                          [](const auto& parameter) { return to_string(parameter.param); });
 

@@ -15,11 +15,9 @@ namespace {
 const char* name_of(const std::string& path) {
   return path == "-" ? "standard input" : path.c_str();
 }
-
-constexpr std::size_t k_limit = 16U << 20;
 }  // namespace
 
-std::string read_operand(const std::string& path, const CancelToken& cancel) {
+std::string read_operand(const std::string& path, const CancelToken& cancel, std::size_t largest) {
   const UniqueFd opened = path == "-" ? UniqueFd() : open_file(path, O_RDONLY);
   const int fd = path == "-" ? STDIN_FILENO : opened.get();
   std::string text;
@@ -43,8 +41,10 @@ std::string read_operand(const std::string& path, const CancelToken& cancel) {
     if (got > 0) {
       text.append(buffer.data(), static_cast<std::size_t>(got));
     }
-    if (text.size() > k_limit) {
-      throw Error(ErrorKind::usage, "is larger than 16 MiB: no document is", name_of(path));
+    if (text.size() > largest) {
+      throw Error(ErrorKind::usage,
+                  "is larger than " + std::to_string(largest >> 20U) + " MiB: no document is",
+                  name_of(path));
     }
   }
 }

@@ -48,17 +48,29 @@ PeriodRequest parse_period_options(int argc, const char* const* argv) {
       ->add_option("--max-failures", request.max_failures,
                    "A vm may have failed so often in a row (default 3)")
       ->type_name("N");
-  parse_command_line(app, request.common, argc, argv);
-  if (request.command != PeriodCommand::run &&
-      (request.loop || request.dry_run || request.now || !request.metrics_file.empty())) {
-    throw Error(ErrorKind::usage, "--loop, --dry-run, --now and --metrics-file are for a pass", {},
-                "see hamal-period --help");
-  }
-  if (request.loop && (request.dry_run || request.now)) {
-    throw Error(ErrorKind::usage, "--loop goes neither with --dry-run nor with --now", {},
-                "see hamal-period --help");
-  }
-  return request;
+  CLI::App* state = app.add_subcommand("state", "Move what is known to another database");
+  state->require_subcommand(1);
+  state->add_subcommand("export", "Print all of it as JSON")->parse_complete_callback([&request] {
+    request.command = PeriodCommand::export_state;
+  });
+  CLI::App* import = state->add_subcommand("import", "Take what was exported into an empty state");
+  import->parse_complete_callback(
+      [&request] { request.command = PeriodCommand::import_state;
+});
+import->add_option("FILE", request.file, "What was exported, or - for standard input")
+    ->required()
+    ->type_name("FILE");
+parse_command_line(app, request.common, argc, argv);
+if (request.command != PeriodCommand::run &&
+    (request.loop || request.dry_run || request.now || !request.metrics_file.empty())) {
+  throw Error(ErrorKind::usage, "--loop, --dry-run, --now and --metrics-file are for a pass", {},
+              "see hamal-period --help");
 }
+if (request.loop && (request.dry_run || request.now)) {
+  throw Error(ErrorKind::usage, "--loop goes neither with --dry-run nor with --now", {},
+              "see hamal-period --help");
+}
+return request;
+}  // namespace hamal
 
 }  // namespace hamal

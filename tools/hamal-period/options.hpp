@@ -9,7 +9,7 @@
 
 namespace hamal {
 
-enum class PeriodCommand { run, status, health };
+enum class PeriodCommand { run, status, health, export_state, import_state };
 
 struct PeriodRequest {
   CommonOptions common;
@@ -21,6 +21,7 @@ struct PeriodRequest {
   std::vector<std::string> vms;                      ///< ids, names or patterns; empty: all
   std::string metrics_file;                          ///< empty: none
   std::optional<std::chrono::milliseconds> max_age;  ///< health: of the last pass
+  std::string file;                                  ///< state import: a path, or -
   unsigned max_failures = 3;                         ///< health: of one vm, in a row
 };
 

@@ -48,6 +48,10 @@ int run_period(const PeriodRequest& request, Session& session) {
       return run_status(request, session);
     case PeriodCommand::health:
       return run_health(request, session);
+    case PeriodCommand::export_state:
+      return run_export_state(session);
+    case PeriodCommand::import_state:
+      return run_import_state(request, session);
   }
   return 1;
 }

@@ -16,6 +16,8 @@ namespace hamal {
 namespace {
 
 constexpr unsigned k_key_digits = 32;
+constexpr std::chrono::hours k_task_memory{30 * 24};
+constexpr std::chrono::hours k_prune_pause{1};
 // Local jobs are not to wait for a console for long.
 constexpr std::chrono::milliseconds k_least_patience{10'000};
 constexpr std::chrono::milliseconds k_most_patience{30'000};
@@ -87,6 +89,7 @@ std::vector<Candidate> Tasks::fetch() {
   }
   end_what_died();
   deliver();
+  prune();
   try {
     mass::TaskList list = m_console->tasks(patience());
     for (const std::string& nameless : list.nameless) {
@@ -211,6 +214,21 @@ void Tasks::record(const std::string& id, const mass::TaskResult& result) {
                                       .body = to_json(ended)});
   m_session.log().info("task {} is {}{}", id, ended.state,
                        ended.reason.empty() ? std::string() : ": " + ended.reason);
+}
+
+// The console does not deliver a task again that it has the result of; one that it forgets is in
+// danger of being run again after that time.
+void Tasks::prune() {
+  const auto now = std::chrono::steady_clock::now();
+  if (m_pruned && now < *m_pruned + k_prune_pause) {
+    return;
+  }
+  m_pruned = now;
+  const auto count =
+      m_session.state().tasks().prune_tasks(rfc3339(system_clock().wall() - k_task_memory));
+  if (count != 0) {
+    m_session.log().info("{} tasks that ended long ago are forgotten", count);
+  }
 }
 
 void Tasks::deliver() {

@@ -6,6 +6,7 @@
 //
 // The state knows a task for good once it was begun or refused: delivered again, it is nothing new.
 #pragma once
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <set>
@@ -43,6 +44,7 @@ class Tasks {
 
  private:
   bool ready();
+  void prune();
   void end_what_died();
   std::optional<Candidate> judge(const mass::Task& task, mass::TaskList& list);
   Candidate candidate_for(const mass::Task& task);
@@ -55,6 +57,7 @@ class Tasks {
   std::unique_ptr<TaskReporter> m_reporter;
   std::optional<FileLock> m_lock;
   std::set<std::string> m_running;  ///< ids
+  std::optional<std::chrono::steady_clock::time_point> m_pruned;
 };
 
 }  // namespace hamal

@@ -194,6 +194,9 @@ std::string format_words(std::string_view format) {
   if (format == "hamal-data") {
     return "a data stream";
   }
+  if (format == "hamal-state") {
+    return "an exported state";
+  }
   return in_quotes(format);
 }
 

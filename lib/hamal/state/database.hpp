@@ -35,6 +35,8 @@ class Database {
   virtual bool has_table(const std::string& table) = 0;
   /// An expression of SQL: this moment by the database's clock, in milliseconds since 1970.
   virtual const char* now_ms() const noexcept = 0;
+  /// Within a transaction: nobody else changes these tables ("a, b") before it ends.
+  virtual void freeze(const std::string& tables) = 0;
   /// Several hosts may use it at once: machines are leased (state/lease.hpp).
   virtual bool shared() const noexcept = 0;
 

@@ -43,6 +43,10 @@ class PostgresqlDatabase final : public Database {
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
   }
 
+  void freeze(const std::string& tables) override {
+    sql() << "LOCK TABLE " + tables + " IN SHARE ROW EXCLUSIVE MODE";
+  }
+
   bool shared() const noexcept override { return true; }
 
  private:

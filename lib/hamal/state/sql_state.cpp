@@ -10,6 +10,7 @@
 #include "hamal/extent/validate.hpp"
 #include "hamal/state/migrate.hpp"
 #include "hamal/state/sql_lease_state.hpp"
+#include "hamal/state/sql_state_dump.hpp"
 #include "hamal/state/sql_task_state.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/random_id.hpp"
@@ -295,6 +296,9 @@ class SqlState final : public State {
     });
     return all;
   }
+
+  StateDump dump() override { return dump_rows(*m_database); }
+  void load(const StateDump& dump) override { load_rows(*m_database, dump); }
 
   TaskState& tasks() override { return m_tasks; }
   LeaseState& leases() override { return m_leases; }

@@ -1,5 +1,7 @@
 #include "hamal/state/sql_task_state.hpp"
 
+#include "hamal/util/time.hpp"
+
 namespace hamal {
 namespace {
 
@@ -21,11 +23,12 @@ SqlTaskState::Known SqlTaskState::find(const std::string& proxy, const std::stri
 }
 
 void SqlTaskState::insert(const TaskRecord& t, const std::string& state) {
-  m_sql << "INSERT INTO tasks (proxy, id, state, job, platform, vm_id, vm_name, run_id, started) "
-           "VALUES (:p, :i, :s, :j, :l, :v, :n, :r, :b)",
+  const std::string ended = state == k_over ? rfc3339(system_clock().wall()) : std::string();
+  m_sql << "INSERT INTO tasks (proxy, id, state, job, platform, vm_id, vm_name, run_id, started, "
+           "ended) VALUES (:p, :i, :s, :j, :l, :v, :n, :r, :b, :e)",
       soci::use(t.proxy), soci::use(t.id), soci::use(state), soci::use(t.job),
       soci::use(t.platform), soci::use(t.vm_id), soci::use(t.vm_name), soci::use(t.run_id),
-      soci::use(t.started);
+      soci::use(t.started), soci::use(ended);
 }
 
 bool SqlTaskState::has_report(const TaskReport& report) {
@@ -70,8 +73,9 @@ bool SqlTaskState::end_task(const TaskReport& report) {
       refused.id = report.task;
       insert(refused, k_over);
     } else {
-      m_sql << "UPDATE tasks SET state = :s WHERE proxy = :p AND id = :i", soci::use(k_over),
-          soci::use(report.proxy), soci::use(report.task);
+      const std::string now = rfc3339(system_clock().wall());
+      m_sql << "UPDATE tasks SET state = :s, ended = :e WHERE proxy = :p AND id = :i",
+          soci::use(k_over), soci::use(now), soci::use(report.proxy), soci::use(report.task);
     }
     m_sql << "INSERT INTO task_reports (proxy, number, task, report_key, body) "
              "SELECT CAST(:p AS TEXT), COALESCE(MAX(number), 0) + 1, CAST(:t AS TEXT), "
@@ -81,6 +85,24 @@ bool SqlTaskState::end_task(const TaskReport& report) {
     ended = true;
   });
   return ended;
+}
+
+std::uint64_t SqlTaskState::prune_tasks(const std::string& before) {
+  long long rows = 0;
+  m_database.transact("prune tasks", [&] {
+    // Those that an older hamal ended: when is not known, so their time begins now.
+    const std::string now = rfc3339(system_clock().wall());
+    m_sql << "UPDATE tasks SET ended = :e WHERE state = :s AND ended = ''", soci::use(now),
+        soci::use(k_over);
+    soci::statement erase =
+        (m_sql.prepare << "DELETE FROM tasks WHERE state = :s AND ended < :b AND NOT EXISTS "
+                          "(SELECT 1 FROM task_reports r WHERE r.proxy = tasks.proxy AND r.task = "
+                          "tasks.id)",
+         soci::use(k_over), soci::use(before));
+    erase.execute(true);
+    rows = erase.get_affected_rows();
+  });
+  return static_cast<std::uint64_t>(rows);
 }
 
 std::vector<TaskRecord> SqlTaskState::begun_tasks(const std::string& proxy) {

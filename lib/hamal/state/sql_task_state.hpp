@@ -13,6 +13,7 @@ class SqlTaskState final : public TaskState {
   bool knows_task(const std::string& proxy, const std::string& id) override;
   bool begin_task(const TaskRecord& task) override;
   bool end_task(const TaskReport& report) override;
+  std::uint64_t prune_tasks(const std::string& before) override;
   std::vector<TaskRecord> begun_tasks(const std::string& proxy) override;
   std::vector<TaskReport> undelivered_reports(const std::string& proxy) override;
   void forget_report(const TaskReport& report) override;

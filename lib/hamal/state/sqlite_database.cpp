@@ -72,6 +72,8 @@ class SqliteDatabase final : public Database {
     return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS BIGINT)";
   }
 
+  void freeze(const std::string& /*tables*/) override {}  // every transaction does
+
   bool shared() const noexcept override { return false; }
 
  private:

@@ -9,6 +9,7 @@
 #include "hamal/config/config.hpp"
 #include "hamal/extent/extent.hpp"
 #include "hamal/state/lease.hpp"
+#include "hamal/state/state_dump.hpp"
 #include "hamal/state/task_state.hpp"
 #include "hamal/stream/stream_header.hpp"
 
@@ -142,6 +143,11 @@ class State {
                                             const std::string& vm_id) = 0;
   /// Ordered by job, platform and vm_name.
   virtual std::vector<RunRecord> list_runs() = 0;
+
+  /// All that can be moved to another database, as of one moment.
+  virtual StateDump dump() = 0;
+  /// Into a state that has nothing: else throws Error(failed), and nothing has changed.
+  virtual void load(const StateDump& dump) = 0;
 
   /// Both live as long as the state.
   virtual TaskState& tasks() = 0;

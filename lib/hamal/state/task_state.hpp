@@ -41,6 +41,8 @@ class TaskState {
   /// The task is over, and this is to be told; `number` is given here. One that was not begun is
   /// known from here on, too. False, and nothing changed, when it is over already.
   virtual bool end_task(const TaskReport& report) = 0;
+  /// Forgets what was over and told of before `before` (RFC 3339). How many there were.
+  virtual std::uint64_t prune_tasks(const std::string& before) = 0;
   /// Begun and not over, the oldest first.
   virtual std::vector<TaskRecord> begun_tasks(const std::string& proxy) = 0;
 
