@@ -1,9 +1,10 @@
-// A store over another one that counts what is put and listed and fails when told to.
+// A store over another one that notes what is put, removed and listed, and fails when told to.
 #pragma once
 #include <functional>
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "hamal/store/object_store.hpp"
 
@@ -14,6 +15,7 @@ struct StoreSpy {
   std::mutex mutex;
   std::map<std::string, unsigned> puts;   ///< by the first part of the key
   std::map<std::string, unsigned> lists;  ///< by prefix
+  std::vector<std::string> calls;         ///< "put KEY", "remove KEY", "list PREFIX", in order
   /// Called before a put; what it throws is the put's error.
   std::function<void(const std::string& key)> before_put = [](const std::string&) {};
 
@@ -25,6 +27,7 @@ struct StoreSpy {
     before_put(key);
     const std::lock_guard lock(mutex);
     ++puts[key.substr(0, key.find('/'))];
+    calls.push_back("put " + key);
   }
 };
 
@@ -58,10 +61,17 @@ class SpyStore final : public ObjectStore {
     {
       const std::lock_guard lock(m_spy.mutex);
       ++m_spy.lists[prefix];
+      m_spy.calls.push_back("list " + prefix);
     }
     m_store->list(prefix, each);
   }
-  void remove(const std::string& key) override { m_store->remove(key); }
+  void remove(const std::string& key) override {
+    {
+      const std::lock_guard lock(m_spy.mutex);
+      m_spy.calls.push_back("remove " + key);
+    }
+    m_store->remove(key);
+  }
   StoreTime now() override { return m_store->now(); }
   std::optional<StoreTime> locked_until(const std::string& key) override {
     return m_store->locked_until(key);
