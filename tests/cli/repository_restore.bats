@@ -54,6 +54,26 @@ wrote() { field "$W/out" 'd["disks"][0]["mode"], d["disks"][0]["written_bytes"] 
   fails 2 "has no version 9" hamal-sync "$R" --vm web --at 9 --target "file:$W/none-{index}.raw"
 }
 
+@test "versions are snapshots, with their sizes and what the platform says of the machine" {
+  start_qsd 1
+  guest 0 "write -P 1 0 1M"
+  hamal-snapshot create lab web | python3 -c 'import json, sys
+d = json.load(sys.stdin)
+d["hardware"] = {"cpus": 3}
+print(json.dumps(d))' > "$W/doc"
+  hamal-cbt-read "$W/doc" --target "$R" | hamal-sync - --target "$R" > /dev/null
+  hamal-repo commit "$W/doc" --target "$R" > /dev/null
+  hamal-snapshot finish "$W/doc" --committed > /dev/null
+  succeeds hamal-snapshot list "$R" --json
+  [ "$(field "$W/out" '[(s["id"], s["vm_id"], s["state"]) for s in d["snapshots"]]')" = "[('1', 'lab/web', 'held')]" ]
+  succeeds hamal-repo show "$R" web
+  has "$out" 'hardware*"cpus":3'
+  succeeds hamal-repo show "$R" web --json
+  # Of sixteen records that are alike one was stored.
+  [ "$(field "$W/out" 'd["logical_bytes"], d["changed_bytes"], d["shared_bytes"], 0 < d["stored_bytes"] < 1000')" = \
+    "(33554432, 33554432, 983040, True)" ]
+}
+
 @test "onto the disk of another version writes what differs, forwards and back" {
   two_versions
   succeeds hamal-sync "$R" --vm web --disk 0 --at 1 --target "file:$W/disk.raw"
