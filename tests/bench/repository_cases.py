@@ -78,9 +78,14 @@ def changes(directory, rounds):
                        f"scratch_dir = {source.facts['scratch']}\nvm_id = bench\n")
         sync_repository(directory, uri, "auto")
         generator = random.Random(7)
+
+        def write_random(how_many, seed):
+            offsets = generator.sample(range(size // BLOCK), how_many)
+            write_noise(source, [block * BLOCK for block in offsets], seed)
+        write_random(count // 10, rounds)
+        tenth_seconds, _ = sync_repository(directory, uri, "require")
         for number in range(rounds):
-            offsets = generator.sample(range(size // BLOCK), count)
-            write_noise(source, [block * BLOCK for block in offsets], number)
+            write_random(count, number)
             dirty, granularity = source.dirty()
             before, files = tree_bytes(directory / "repository"), tree_files(directory / "repository")
             seconds, disk = sync_repository(directory, uri, "require")
@@ -89,7 +94,8 @@ def changes(directory, rounds):
                          "stored": tree_bytes(directory / "repository") - before,
                          "objects": len(tree_files(directory / "repository") - files)})
             note(f"  repository-changes: round {number + 1} of {rounds}")
-    return {"runs": runs, **{key: statistics.median(run[key] for run in runs) for key in runs[0]}}
+    return {"runs": runs, "tenth_seconds": tenth_seconds,
+            **{key: statistics.median(run[key] for run in runs) for key in runs[0]}}
 
 
 def write_noise(source, offsets, seed):
@@ -123,7 +129,8 @@ def show_changes(result):
     print(f"  dirty {result['dirty'] / 1e6:.1f} MB (granularity {result['granularity']:.0f}), read "
           f"{result['read'] / 1e6:.1f} MB, stored {result['stored'] / 1e6:.1f} MB "
           f"({result['stored'] / result['dirty']:.3f} of dirty) in {result['objects']:.0f} objects, "
-          f"{result['seconds']:.2f} s with all five tools")
+          f"{result['seconds']:.2f} s with all five tools; a tenth of the writes "
+          f"{result['tenth_seconds']:.2f} s")
 
 
 def missed_changes(result):
@@ -131,6 +138,8 @@ def missed_changes(result):
         yield f"stored {result['stored'] / result['dirty']:.2f} of dirty, of {CHANGES_STORED}"
     if result["objects"] > CHANGES_OBJECTS:
         yield f"{result['objects']:.0f} objects, of the tens"
+    if result["seconds"] > 10 * result["tenth_seconds"]:
+        yield f"{result['seconds'] / result['tenth_seconds']:.1f} times the time of a tenth of the writes"
 
 
 # Two disks of one template -------------------------------------------------------------------------
@@ -239,23 +248,47 @@ def missed_chain(result):
         yield f"the chain restores in {result['chain'] / result['full']:.2f} of a full, of {CHAIN_RATIO}"
 
 
-def large(directory, _rounds):
-    """64 TiB by NBD, a thousand versions, a GiB of changes in all."""
-    size, count = 64 << 40, 1000
+def check_restored(uri, spots):
+    """What nbdkit's pattern has there: every 8 bytes their own offset. Between them zeros."""
+    for spot in spots:
+        for offset, expected in ((spot, spot), (spot + MIB // 2, 0)):
+            said = subprocess.run(["qemu-io", "-r", "-f", "raw", "-c", f"read -v {offset} 512", uri],
+                                  text=True, check=True, capture_output=True).stdout
+            found = int("".join(said.split(":", 1)[1].split()[:8]), 16)
+            if found != expected:
+                raise RuntimeError(f"at {offset} {found} was restored, and not {expected}")
+
+
+def restore_large(directory, uri, size, spots):
+    """Into memory, which takes what is written and no more."""
+    extents = directory / "restore.jsonl"
+    with nbdkit(directory, "restored", "memory", f"{size}") as target:
+        listed = measure(["hamal-cbt-read", uri, "--vm", "bench", "--disk", "vda",
+                          *config(directory)], stdout=extents)
+        synced = measure(["hamal-sync", str(extents), "--target", target, "--json",
+                          "--incremental=never", *config(directory)])
+        check_restored(target, spots)
+    return listed, synced
+
+
+def large(directory, _rounds, count=1000):
+    """64 TiB by NBD, a thousand versions, a GiB of changes in all; and the restore of the newest."""
+    size = 64 << 40
     uri = init(directory)
     generator = random.Random(9)
+    spots = []
     with nbdkit(directory, "pattern", "pattern", f"size={size}") as source:
         def extents_of(_number):
-            return (("vda", spot * MIB, MIB // 16, "data")
-                    for spot in sorted(generator.sample(range(size // MIB), 16)))
+            spots.append(sorted(generator.sample(range(size // MIB), 16)))
+            return (("vda", spot * MIB, MIB // 16, "data") for spot in spots[-1])
         peak, last = add_versions(directory, uri, source, size, count, extents_of)
-        listed = measure(["hamal-cbt-read", uri, "--vm", "bench", "--disk", "vda",
-                          *config(directory)], stdout=directory / "extents.jsonl")
+        listed, restored = restore_large(directory, uri, size, [of[0] * MIB for of in spots[::100]])
         first = directory / "first.bin"
         opened = measure(["sh", "-c", '"$@" | head -c 1048576 >"$0"', str(first), "hamal-cbt-read",
                           uri, "--vm", "bench", "--disk", "vda", "--raw", *config(directory)])
     shown = measure(["hamal-repo", "show", uri, "bench", "--json", *config(directory)])
     return {"versions": count, "peak_mib": max(peak, listed.peak_kib / 1024, opened.peak_kib / 1024),
+            "restore_peak_mib": restored.peak_kib / 1024, "restore_seconds": restored.seconds,
             "last_seconds": last, "listed_seconds": listed.seconds,
             "open_seconds": opened.seconds, "show_seconds": shown.seconds}
 
@@ -263,12 +296,14 @@ def large(directory, _rounds):
 def show_large(result):
     print(f"  {result['versions']} versions: the last took {result['last_seconds']:.2f} s to add; all "
           f"extents listed in {result['listed_seconds']:.2f} s, the first MiB read after "
-          f"{result['open_seconds']:.2f} s; peak {result['peak_mib']:.0f} MiB")
+          f"{result['open_seconds']:.2f} s; peak {result['peak_mib']:.0f} MiB; restored in "
+          f"{result['restore_seconds']:.2f} s, peak {result['restore_peak_mib']:.0f} MiB")
 
 
 def missed_large(result):
-    if result["peak_mib"] > MEMORY_LIMIT_MIB:
-        yield f"peak memory {result['peak_mib']:.0f} MiB of at most {MEMORY_LIMIT_MIB}"
+    for what in ("peak_mib", "restore_peak_mib"):
+        if result[what] > MEMORY_LIMIT_MIB:
+            yield f"{what}: {result[what]:.0f} MiB of at most {MEMORY_LIMIT_MIB}"
     if result["open_seconds"] > OPEN_SECONDS:
         yield f"a version is open after {result['open_seconds']:.2f} s, of {OPEN_SECONDS}"
 
