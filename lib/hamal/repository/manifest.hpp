@@ -14,6 +14,9 @@
 
 namespace hamal::repository {
 
+/// Bytes of a slot's object; nobody reads more.
+inline constexpr std::uint64_t k_max_manifest = 64U << 20;
+
 /// One disk of a version; also what a session stages of it (staged/SESSION/INDEX).
 struct DiskVersion {
   std::string id;

@@ -13,7 +13,6 @@
 namespace hamal::repository {
 namespace {
 
-constexpr std::uint64_t k_max_manifest = 64U << 20;
 constexpr std::uint64_t k_max_round = 256U << 20;
 // Requests for small objects wait for the store, not for a processor.
 constexpr unsigned k_threads = 8;
