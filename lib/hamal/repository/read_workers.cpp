@@ -175,7 +175,8 @@ void ReadWorkers::serve(RangeReader& reader, const std::vector<Task>& tasks,
   }
   const std::lock_guard lock(m_mutex);
   for (std::size_t i = 0; i < tasks.size(); ++i) {
-    tasks[i].to->add(*tasks[i].done, errors[i]);
+    // Handed over, not shared: whoever is told has it alone.
+    tasks[i].to->add(*tasks[i].done, std::move(errors[i]));
     m_served.erase(std::find(m_served.begin(), m_served.end(), tasks[i].to));
   }
   m_ended.notify_all();

@@ -196,6 +196,27 @@ TEST_F(PruneTest, EndsASessionThatIsSilentForTooLong) {
   EXPECT_FALSE(store().head(beat_key(open.id)));
 }
 
+// Break it: look at the session's own object alone.
+TEST_F(PruneTest, ABeatIsASignOfLife) {
+  write({1, 2, 3, 4});
+  write({5, 6, 7, 8});
+  const SessionObject open = open_session(3);
+  store().put(beat_key(open.id), {});
+  const auto put_hours_ago = [&](const std::string& key) {
+    std::filesystem::last_write_time(
+        m_directory / "repo" / key,
+        std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  };
+  put_hours_ago(session_key(open.id));
+  PruneOptions options = keep_last(1);
+  options.abort_after = std::chrono::hours(1);
+  EXPECT_TRUE(prune(context(), options).waits);
+  EXPECT_FALSE(store().head(open.slot));
+  put_hours_ago(beat_key(open.id));
+  EXPECT_EQ(prune(context(), options).aborted, 1U);
+  EXPECT_TRUE(store().head(open.slot));
+}
+
 TEST_F(PruneTest, WhatASessionCommittedMeanwhileNeedsIsSpared) {
   write({1, 2, 3, 4});
   write({5, 6, 7, 8});

@@ -269,7 +269,7 @@ TEST_F(WriteSessionTest, WhatNobodyCouldReadIsNoVersion) {
   write(*stage, 0, random_bytes(k_size));
   stage->finish();
   SnapshotDocument large = document("s1");
-  large.hardware = "{\"notes\":\"" + std::string(k_max_manifest, 'x') + "\"}";
+  large.vm_name = std::string(k_max_manifest / 2, 'x');  // of which a manifest has two
   EXPECT_THROW(session->commit(large), Error);
   EXPECT_TRUE(repository->slots(vm).empty());
   EXPECT_EQ(session->commit(document("s1")).generation, 1U);
