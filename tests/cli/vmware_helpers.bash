@@ -52,6 +52,6 @@ guest_writes() {
 }
 
 # frozen DISK-NUMBER: the file of the snapshot's disk.
-frozen() { asked "d['machines']['web01']['snapshots'][-1]['frozen']['$((2000 + $1))']"; }
+frozen() { asked "d['machines']['web01']['snapshots'][-1]['frozen'].get('$((2000 + $1))')"; }
 
 snapshots() { asked "len(d['machines']['web01']['snapshots'])"; }

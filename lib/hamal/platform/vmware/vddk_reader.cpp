@@ -18,12 +18,29 @@ constexpr int k_slot_pause_ms = 200;
 /// More in one request a vCenter does not pass on.
 constexpr std::uint32_t k_largest_request = 2U << 20U;
 
+/// An nbdkit, and the host's slot that it takes.
+struct Serving {
+  FileLock slot;
+  std::unique_ptr<NbdkitProcess> process;
+};
+
+/// Extents that keep what they are asked of: they may outlive their reader.
+class ServedExtents final : public ExtentSource {
+ public:
+  ServedExtents(std::shared_ptr<Serving> serving, ExtentSourcePtr extents)
+      : m_serving(std::move(serving)), m_extents(std::move(extents)) {}
+  bool next(std::vector<Extent>& window) override { return m_extents->next(window); }
+
+ private:
+  std::shared_ptr<Serving> m_serving;
+  ExtentSourcePtr m_extents;
+};
+
 class VddkReader final : public BlockReader {
  public:
-  VddkReader(FileLock slot, std::unique_ptr<NbdkitProcess> process,
-             std::unique_ptr<NbdReader> reader, std::string uri, std::uint32_t max_request)
-      : m_slot(std::move(slot)),
-        m_process(std::move(process)),
+  VddkReader(std::shared_ptr<Serving> serving, std::unique_ptr<NbdReader> reader, std::string uri,
+             std::uint32_t max_request)
+      : m_serving(std::move(serving)),
         m_reader(std::move(reader)),
         m_uri(std::move(uri)),
         m_max_request(std::min({max_request, k_largest_request, m_reader->max_request()})) {}
@@ -34,11 +51,12 @@ class VddkReader final : public BlockReader {
   unsigned max_queues() const noexcept override { return 1; }
   std::uint32_t max_request() const noexcept override { return m_max_request; }
   std::uint32_t preferred_request() const noexcept override { return m_max_request; }
-  ExtentSourcePtr allocated() override { return m_reader->allocated(); }
+  ExtentSourcePtr allocated() override {
+    return std::make_unique<ServedExtents>(m_serving, m_reader->allocated());
+  }
 
  private:
-  FileLock m_slot;
-  std::unique_ptr<NbdkitProcess> m_process;
+  std::shared_ptr<Serving> m_serving;
   std::unique_ptr<NbdReader> m_reader;
   std::string m_uri;
   std::uint32_t m_max_request;
@@ -109,14 +127,17 @@ std::unique_ptr<BlockReader> open_vddk_reader(const Settings& settings, const Ma
       .parameters = vddk_parameters(settings, machine, snapshot, disk),
       .password = resolve_secret(settings.endpoint.secret, settings.endpoint.object + " secret"),
       .object = uri};
-  FileLock slot = take_host_slot(lib_dir, machine.host, settings.vddk.connections_per_host, cancel);
-  auto process = std::make_unique<NbdkitProcess>(command, cancel);
+  auto serving = std::make_shared<Serving>(Serving{
+      .slot = take_host_slot(lib_dir, machine.host, settings.vddk.connections_per_host, cancel),
+      .process = nullptr});
+  serving->process = std::make_unique<NbdkitProcess>(command, cancel);
   std::unique_ptr<NbdReader> reader;
   try {
     // VDDK opens the disk now.
-    reader = std::make_unique<NbdReader>(process->uri(), std::vector<std::string>{}, &cancel);
+    reader =
+        std::make_unique<NbdReader>(serving->process->uri(), std::vector<std::string>{}, &cancel);
   } catch (const Error& error) {
-    const std::string words = process->last_words();
+    const std::string words = serving->process->last_words();
     if (error.kind() != ErrorKind::failed || words.empty()) {
       throw;
     }
@@ -130,8 +151,7 @@ std::unique_ptr<BlockReader> open_vddk_reader(const Settings& settings, const Ma
                             reader->size(), disk.size),
                 uri, "make a new snapshot");
   }
-  return std::make_unique<VddkReader>(std::move(slot), std::move(process), std::move(reader), uri,
-                                      max_request);
+  return std::make_unique<VddkReader>(std::move(serving), std::move(reader), uri, max_request);
 }
 
 }  // namespace hamal::vmware
