@@ -6,7 +6,7 @@
 
 : "${HAMAL_SOURCE:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}"
 : "${HAMAL_BIN:=$HAMAL_SOURCE/build/asan/bin}"
-: "${HAMAL_TOOLS:=hamal-snapshot hamal-cbt-read hamal-sync hamal-repo hamal-period hamal-heartbeat}"
+: "${HAMAL_TOOLS:=hamal-snapshot hamal-cbt-read hamal-sync hamal-repo hamal-period hamal-heartbeat hamal-config}"
 [ -d "$HAMAL_BIN" ] || { echo "HAMAL_BIN=$HAMAL_BIN is no folder of binaries" >&2; exit 1; }
 PATH=$(cd "$HAMAL_BIN" && pwd):$PATH
 export PATH HAMAL_SOURCE HAMAL_TOOLS

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hamal/util/host_mapping.hpp"
@@ -126,6 +127,8 @@ struct Config {
   std::map<std::string, NamedSection> platforms;
   std::map<std::string, NamedSection> s3;
   std::map<std::string, NamedSection> jobs;
+  /// {section, key} of the sections that exist once → where it was set last; absent: the default.
+  std::map<std::pair<std::string, std::string>, ConfigOrigin> origins;
   /// No key: what the console said last of names that no resolver knows; the tool puts it here.
   std::vector<HostMapping> host_mappings;
   std::vector<std::string> warnings;  ///< unknown keys, loose modes: to be logged by the caller

@@ -42,6 +42,9 @@ struct NamedKeySpec {
 
 const std::vector<NamedKeySpec>& named_keys();
 
+/// The one of `kind` that `key` is or begins like; nullptr: none.
+const NamedKeySpec* find_named_key(const std::string& kind, const std::string& key);
+
 /// The values of `type` in [platform NAME].
 const std::vector<std::string>& platform_type_words();
 

@@ -39,14 +39,6 @@ const KeySpec* find_key(const std::string& section, const std::string& key) {
   return nullptr;
 }
 
-bool stands_for(const NamedKeySpec& spec, const std::string& key) {
-  if (!spec.key.ends_with('*')) {
-    return spec.key == key;
-  }
-  const std::string_view stem = std::string_view(spec.key).substr(0, spec.key.size() - 1);
-  return key.size() > stem.size() && key.starts_with(stem);
-}
-
 bool has_type(const NamedKeySpec& spec, const std::string& type) {
   return spec.types.empty() ||
          std::find(spec.types.begin(), spec.types.end(), type) != spec.types.end();
@@ -229,6 +221,11 @@ Config ConfigLoader::finish() {
               sync.max_parallel_sync_disks_count);
   limit_start("pre_disk_readers_count", sync.pre_disk_readers_count,
               sync.max_pre_disk_readers_count);
+  for (const auto& [name, origin] : m_seen) {
+    if (find_key(name.first, name.second) != nullptr) {
+      m_config.origins.emplace(name, origin);
+    }
+  }
   return std::move(m_config);
 }
 
@@ -243,16 +240,10 @@ void ConfigLoader::check_named(const std::string& kind, const NamedSection& sect
   }
   for (const auto& [key, value] : section.values) {
     const ConfigOrigin& origin = section.origins.at(key);
-    const NamedKeySpec* known = nullptr;
+    const NamedKeySpec* const known = find_named_key(kind, key);
     std::vector<std::string> names;
     for (const NamedKeySpec& spec : named_keys()) {
-      if (spec.kind != kind) {
-        continue;
-      }
-      if (stands_for(spec, key)) {
-        known = &spec;
-      }
-      if (has_type(spec, type)) {
+      if (spec.kind == kind && has_type(spec, type)) {
         names.push_back(spec.key);
       }
     }

@@ -185,6 +185,18 @@ const std::vector<NamedKeySpec>& named_keys() {
   return keys;
 }
 
+const NamedKeySpec* find_named_key(const string& kind, const string& key) {
+  for (const NamedKeySpec& spec : named_keys()) {
+    const bool stem = spec.key.ends_with('*');
+    const std::string_view name = std::string_view(spec.key).substr(0, spec.key.size() - stem);
+    const bool matches = stem ? key.size() > name.size() && key.starts_with(name) : key == name;
+    if (spec.kind == kind && matches) {
+      return &spec;
+    }
+  }
+  return nullptr;
+}
+
 const std::vector<string>& platform_type_words() {
   static const std::vector<string> words{
       "vmware", "openstack_ceph", "fusion_compute", "qemu", "libvirt", "nbd", "file"};

@@ -1,0 +1,67 @@
+# shellcheck shell=bash
+# How hamal runs on this host, and the same few things done in each form: containers (docker-compose), units (systemd),
+# or by hand. Included by update_sync_proxy.sh and uninstall_hamal.sh after common.sh.
+
+# shellcheck disable=SC2154 # common.sh sets them
+
+session=() # what docker-compose is started by: see update_sync_proxy.sh
+
+# compose TREE ARGUMENT…: docker-compose with the file of that version, under one name of the project.
+compose() {
+  local tree=$1 settings=()
+  shift
+  [ ! -r "$etc/compose.env" ] || settings=(--env-file "$etc/compose.env")
+  if command -v docker-compose > /dev/null; then
+    "${session[@]}" docker-compose "${settings[@]}" -p hamal -f "$tree/docker-compose-hamal.yaml" "$@"
+  else
+    "${session[@]}" docker compose "${settings[@]}" -p hamal -f "$tree/docker-compose-hamal.yaml" "$@"
+  fi
+}
+
+containers() {
+  command -v docker > /dev/null || return 0
+  docker ps -q --filter label=com.docker.compose.project=hamal 2> /dev/null || true
+}
+unit_active() { systemd_runs && systemctl is-active --quiet "$1"; }
+
+# What runs passes here: words out of "compose", "timer", "loop"; none when they are made by hand.
+forms() {
+  [ -z "$(containers)" ] || echo compose
+  ! unit_active hamal-period.timer || echo timer
+  ! unit_active hamal-period-loop.service || echo loop
+}
+has_form() { [[ " $(forms | tr '\n' ' ') " == *" $1 "* ]]; }
+
+# tool TREE NAME ARGUMENT…: on the host, where it has the libraries, else in that version's container.
+tool() {
+  local tree=$1 name=$2
+  shift 2
+  if "$tree/bin/$name" --version > /dev/null 2>&1; then
+    HAMAL_CONFIG=$config as_user "$tree/bin/$name" "$@"
+  else
+    compose "$tree" run --rm --no-deps -T period "$name" "$@"
+  fi
+}
+
+# The state's folder as the host sees it.
+state_folder() {
+  local folder
+  folder=$(setting "$current" DEFAULT hamal_lib_dir) || folder=
+  echo "${folder:-$root/var/lib/hamal}"
+}
+log_folder() {
+  local folder
+  folder=$(setting "$current" DEFAULT log_dir) || folder=
+  echo "${folder:-$root/var/log/hamal}"
+}
+
+# One line for each machine or target that a run holds, in any form: the kernel knows who has the lock.
+running_syncs() {
+  local lock name
+  for lock in "$(state_folder)"/locks/*.lock; do
+    [ -e "$lock" ] || continue
+    flock --nonblock --shared "$lock" true 2> /dev/null && continue
+    name=${lock##*/}
+    echo "${name%.lock}"
+  done
+}

@@ -1,0 +1,206 @@
+#!/usr/bin/env bats
+# update_sync_proxy.sh: what it takes and refuses, what it keeps, and that a kill at any of its steps leaves a version that
+# works. The tools are stand-ins (install_helpers.bash); systemd is one, too.
+# shellcheck disable=SC2154 # out, err and status are set by the helpers
+
+bats_require_minimum_version 1.5.0
+load helpers
+load install_helpers
+
+setup() {
+  make_world
+  need openssl curl
+  make_key private public
+  installed_root
+  UPDATE=$R/opt/hamal/update_sync_proxy.sh
+}
+teardown() { [ -z "${W:-}" ] || end_world; }
+
+next_release() {
+  STUB_FAULT=${2:-} stub_tree "$W/tree-$1" "$1"
+  release "$W/tree-$1" "$1"
+}
+
+# Break it: take the restart out of confirm_or_go_back, or write to $config anywhere.
+@test "an update: the new version is in use, what runs was restarted, configuration, state and logs are kept" {
+  works 1.0.0
+  next_release 1.1.0
+  succeeds "$UPDATE" -y "$RELEASE"
+  works 1.1.0
+  all_is_kept
+  [ "$(readlink "$R/opt/hamal")" = hamal-versions/1.1.0 ]
+  grep -q 'start --no-block hamal-period.service' "$W/systemctl.log"
+  has "$(cat "$R/var/log/hamal/update.log")" "version 1.1.0 is in use and healthy"
+  # It is installed: nothing to do, and no second restart.
+  : > "$W/systemctl.log"
+  succeeds "$UPDATE" -y "$RELEASE"
+  has "$out" "is installed already"
+  run ! grep -q start "$W/systemctl.log"
+}
+
+@test "a dry run checks all of it and changes nothing" {
+  next_release 1.1.0
+  find "$R" -printf '%p %l %s\n' | grep -v 'hamal-versions/lock' | sort > "$W/before"
+  succeeds "$UPDATE" --dry-run "$RELEASE"
+  has "$out" "from 1.0.0 to 1.1.0"
+  find "$R" -printf '%p %l %s\n' | grep -v 'hamal-versions/lock' | sort | diff -u "$W/before" -
+}
+
+# Break it: leave out a line of verify().
+@test "what is not signed by the key, not what was signed, renamed or older is not taken" {
+  next_release 1.1.0
+  # Changed after it was signed.
+  cp "$RELEASE" "$W/good"
+  printf 'x' >> "$RELEASE"
+  fails 1 "is not what was signed" "$UPDATE" -y "$RELEASE"
+  cp "$W/good" "$RELEASE"
+  # The checksum changed with it.
+  (cd "$W/releases" && printf 'x' >> "$RELEASE" && sha256sum "${RELEASE##*/}" > "$RELEASE.sha256")
+  fails 1 "is not signed with the release key" "$UPDATE" -y "$RELEASE"
+  # Signed by another one.
+  make_key other
+  release "$W/tree-1.1.0" 1.1.0 "$W/other.pem"
+  fails 1 "is not signed with the release key" "$UPDATE" -y "$RELEASE"
+  # An old one by the name of a new one.
+  stub_tree "$W/tree-0.9.0" 0.9.0
+  release "$W/tree-0.9.0" 0.9.0
+  fails 1 "is older than 1.0.0" "$UPDATE" -y "$RELEASE"
+  for suffix in "" .sha256 .sha256.sig; do
+    cp "$RELEASE$suffix" "$W/releases/hamal-2.0.0-linux-x86_64.tar.gz$suffix"
+  done
+  fails 1 "is of hamal-0.9.0-linux-x86_64.tar.gz" "$UPDATE" -y "$W/releases/hamal-2.0.0-linux-x86_64.tar.gz"
+  # No signature, no file, no key.
+  rm "$RELEASE.sha256.sig"
+  capture "$UPDATE" -y "$RELEASE"
+  [ "$status" = 1 ]
+  fails 2 "cannot be read" "$UPDATE" -y "$W/none.tar.gz"
+  fails 2 "only https:// addresses" "$UPDATE" -y "http://127.0.0.1/hamal-2.0.0-linux-x86_64.tar.gz"
+  works 1.0.0
+  all_is_kept
+  [ "$(ls "$R/opt/hamal-versions")" = "$(printf '%s\n' 1.0.0 links lock)" ]
+}
+
+# Break it: -k among the options of curl.
+@test "from an address: TLS is verified, and the newest is asked for" {
+  next_release 1.1.0
+  basename "$RELEASE" > "$W/releases/latest"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$W/tls.key" -out "$W/tls.pem" -days 2 \
+    -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 2> /dev/null
+  python3 - "$W" > "$W/port" 2> "$W/server.log" 3>&- << 'END' &
+import functools, http.server, ssl, sys
+world = sys.argv[1]
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=world + "/releases")
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(world + "/tls.pem", world + "/tls.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+END
+  stop_later $!
+  until_true 60 test -s "$W/port"
+  unset CURL_CA_BUNDLE SSL_CERT_FILE
+  capture "$UPDATE" -y "https://127.0.0.1:$(cat "$W/port")/"
+  [ "$status" = 1 ]
+  has "$err" "certificate"
+  works 1.0.0
+  echo "https://127.0.0.1:$(cat "$W/port")/" > "$R/etc/hamal/update.url"
+  succeeds "$UPDATE" -y --ca "$W/tls.pem"
+  works 1.1.0
+}
+
+# Break it: let comes_up return 0.
+@test "a version that does not come up is taken back; one that cannot use the configuration never is in use" {
+  # shellcheck disable=SC2016 # for the script
+  next_release 1.1.0 '[ "$1" != --version ] || { echo "hamal-period 1.1.0"; exit 0; }; exit 1'
+  : > "$W/systemctl.log"
+  capture "$UPDATE" -y "$RELEASE"
+  [ "$status" = 1 ]
+  has "$err" "did not come up healthy; 1.0.0 is in use again"
+  works 1.0.0
+  all_is_kept
+  [ "$(grep -c 'start --no-block' "$W/systemctl.log")" = 2 ]
+  has "$(cat "$R/var/log/hamal/update.log")" "going back to 1.0.0"
+  stub_tree "$W/tree-1.2.0" 1.2.0
+  printf '#!/bin/sh\necho "hamal.conf:1: no" >&2\nexit 2\n' > "$W/tree-1.2.0/bin/hamal-sync"
+  list_files "$W/tree-1.2.0"
+  release "$W/tree-1.2.0" 1.2.0
+  : > "$W/systemctl.log"
+  capture "$UPDATE" -y "$RELEASE"
+  [ "$status" = 1 ]
+  run ! grep -q start "$W/systemctl.log"
+  works 1.0.0
+}
+
+@test "--rollback goes back to the version before, once more to the new one; older ones are removed" {
+  for version in 1.1.0 1.2.0; do
+    next_release $version
+    succeeds "$UPDATE" -y "$RELEASE"
+  done
+  works 1.2.0
+  [ ! -e "$R/opt/hamal-versions/1.0.0" ]
+  succeeds "$UPDATE" -y --rollback
+  works 1.1.0
+  succeeds "$UPDATE" -y --rollback
+  works 1.2.0
+  all_is_kept
+}
+
+@test "it waits for a sync that runs, then stops it; another update at the same time is busy" {
+  next_release 1.1.0
+  lock_file "$R/var/lib/hamal/locks/vm-lab%2Fweb.lock"
+  capture "$UPDATE" -y --wait 1 "$RELEASE"
+  [ "$status" = 0 ]
+  has "$out" "waiting up to 1 s for: vm-lab%2Fweb"
+  has "$out" "stopped, they go on from where they are"
+  grep -qx 'stop hamal-period.service' "$W/systemctl.log"
+  # shellcheck disable=SC2086 # words
+  kill $LOCKER
+  # A pass that would begin meanwhile is skipped by the unit's own condition.
+  lock_file "$R/opt/hamal-versions/lock"
+  fails 4 "another update is running" "$UPDATE" -y "$RELEASE"
+  condition=$(sed -n "s|^ExecCondition=/bin/sh -c '\(.*\)'|\1|p" "$R/opt/hamal/systemd/hamal-period.service" |
+    sed "s|/opt/hamal-versions|$R&|g")
+  run ! sh -c "$condition"
+  # shellcheck disable=SC2086
+  kill $LOCKER
+  until_true 60 sh -c "$condition"
+}
+
+# Every command that changes something is a step; bash itself counts them and kills the script before the Nth. Without the
+# lock, the journal or the atomic rename this fails (break it: let replace_link be `rm $2; ln -s $1 $2`).
+@test "killed at every step: the old version or the new one works, and the next call finishes it" {
+  next_release 1.1.0
+  mv "$R" "$W/pristine"
+  cat > "$W/killer" << 'END'
+set -o functrace
+step=0
+trap 'case $BASH_COMMAND in
+  mv\ *|ln\ *|rm\ *|cp\ *|mkdir\ *|tar\ *|printf\ *\>*|systemctl\ *|sync\ *|find\ *|chmod\ *|chown\ *)
+    step=$((step + 1)); echo $step > "$STEP_FILE"; [ $step -ne $KILL_AT ] || kill -9 $$ ;;
+esac' DEBUG
+END
+  export STEP_FILE=$W/step KILL_AT BASH_ENV=
+  killed=0
+  for ((KILL_AT = 1; KILL_AT < 200; ++KILL_AT)); do
+    rm -rf "$R"
+    cp -a "$W/pristine" "$R"
+    status=0
+    BASH_ENV=$W/killer "$UPDATE" -y "$RELEASE" > "$W/killed.log" 2>&1 || status=$?
+    [ $status != 0 ] || break
+    [ $status = 137 ] || { cat "$W/killed.log" >&2; false; }
+    killed=$((killed + 1))
+    works 1.0.0 1.1.0 || { echo "killed before step $KILL_AT" >&2; tail -n 3 "$W/killed.log" >&2; false; }
+    all_is_kept
+    "$UPDATE" -y "$RELEASE" > "$W/again.log" 2>&1 || { cat "$W/killed.log" "$W/again.log" >&2; false; }
+    works 1.1.0
+    all_is_kept
+    [ ! -e "$R/opt/hamal-versions/updating" ]
+    [ ! -e "$R/opt/hamal-versions/.incoming" ]
+  done
+  echo "# killed at $killed steps" >&3
+  # It came to its end, after as many steps as it has.
+  [ $status = 0 ]
+  [ $killed -ge 15 ]
+  works 1.1.0
+}
