@@ -27,8 +27,9 @@ make_rootfs() {
 # them is tested, and copied and hashed a hundred times. $STUB_FAULT names a tool that fails.
 stub_tree() {
   local tree=$1 tool
-  mkdir -p "$tree"/{bin,etc,tools,man/man1,systemd,completions}
+  mkdir -p "$tree"/{bin,etc,tools,man/man1,systemd,completions,docker}
   echo "$2" > "$tree/version"
+  echo "$2" > "$tree/changelog"
   for tool in $HAMAL_TOOLS; do
     sed "s/@VERSION@/$2/; s/@TOOL@/$tool/" > "$tree/bin/$tool" << 'END'
 #!/bin/bash
@@ -44,6 +45,9 @@ case "@TOOL@ $*" in
   "hamal-sync checkpoint list") grep -q "^kept" "$root/var/lib/hamal/hamal.db" ;;
   "hamal-period health") [ "$(cat "$root/var/lib/hamal/health" 2> /dev/null || echo 0)" = 0 ] ;;
   "hamal-snapshot "*) exit "$(cat "$root/var/lib/hamal/platform" 2> /dev/null || echo 0)" ;;
+  "hamal-period --loop")
+    trap 'exit 143' TERM
+    while sleep 0.5; do "$0"; done ;;
   "hamal-period ") echo "{ \"hamal\": \"@VERSION@\" }" > "$root/var/lib/hamal/hamal_info" ;;
   *) exit 2 ;;
 esac
@@ -56,6 +60,8 @@ END
   cp "$HAMAL_SOURCE"/scripts/install/* "$tree/tools"
   cp "$HAMAL_SOURCE"/scripts/etc/hamal.conf "$HAMAL_SOURCE"/scripts/docker/compose.env "$tree/etc"
   cp "$HAMAL_SOURCE"/scripts/systemd/* "$tree/systemd"
+  cp "$HAMAL_SOURCE"/scripts/docker/{Dockerfile,packages} "$tree/docker"
+  sed "s/@PROJECT_VERSION@/$2/" "$HAMAL_SOURCE/scripts/docker/docker-compose-hamal.yaml" > "$tree/docker-compose-hamal.yaml"
   touch "$tree/completions/hamal.bash" "$tree/completions/_hamal"
   cp "$W/public.pem" "$tree/etc/hamal-release.pem"
   list_files "$tree"
@@ -106,7 +112,7 @@ END
   PATH=$W/fake:$PATH
 }
 
-# A root with version 1.0.0 installed, configured, and with state and logs.
+# A root with version 1.0.0 installed, configured, and with state and logs; with a fake systemd, unless told without.
 installed_root() {
   R=$W/root
   export HAMAL_ROOT=$R
@@ -114,7 +120,7 @@ installed_root() {
   cp /usr/share/base-passwd/passwd.master "$R/etc/passwd"
   cp /usr/share/base-passwd/group.master "$R/etc/group"
   stub_tree "$W/tree-1.0.0" 1.0.0
-  fake_systemctl "$R"
+  [ "${1:-}" = without_systemd ] || fake_systemctl "$R"
   "$W/tree-1.0.0/tools/install_hamal.sh" > "$W/install.log" 2>&1 || { cat "$W/install.log" >&2; return 1; }
   echo "kept = configuration" >> "$R/etc/hamal/hamal.conf"
   echo "kept state" > "$R/var/lib/hamal/hamal.db"

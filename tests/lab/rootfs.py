@@ -77,12 +77,14 @@ class Root:
     def folder(self, path, mode):
         info = tarfile.TarInfo(path.lstrip("/"))
         info.type, info.mode = tarfile.DIRTYPE, mode
+        self.names.add(path)
         self.tar.addfile(info)
 
     def text(self, path, content):
         info = tarfile.TarInfo(path.lstrip("/"))
         data = content.encode()
         info.size, info.mode = len(data), 0o644
+        self.names.add(path)
         self.tar.addfile(info, io.BytesIO(data))
 
 

@@ -1,0 +1,147 @@
+#!/usr/bin/env bats
+# The containers, by a real Docker engine that the test starts: the image from a root file system of this host's packages
+# (no registry), a job that syncs a running disk, health that turns when the target breaks and when it is mended, a
+# restart that goes on from the state, and an end that leaves nothing.
+# Break it: `read_only: true` away (the container can write to /), or stop_grace_period: 0s (snapshots stay held).
+# shellcheck disable=SC2154,SC2030,SC2031 # out, err and status are set by the helpers; each test has its own environment
+
+bats_require_minimum_version 1.5.0
+load helpers
+load install_helpers
+
+# The engine and the base image, once for the file. Without a bridge for containers that name no network, and no rules of
+# iptables: nothing of the host is changed for good.
+setup_file() {
+  [ "$(id -u)" = 0 ] || return 0
+  command -v dockerd > /dev/null && command -v docker-compose > /dev/null || return 0
+  # The engine of Debian has no BuildKit of its own.
+  export DOCKER_BUILDKIT=0 COMPOSE_DOCKER_CLI_BUILD=0 DOCKER_HOST=unix://$BATS_FILE_TMPDIR/docker.sock
+  export CLIENT=/usr/bin/docker
+  [ -x "$CLIENT" ] || CLIENT=docker
+  dockerd --data-root "$BATS_FILE_TMPDIR/data" --exec-root "$BATS_FILE_TMPDIR/exec" --host "$DOCKER_HOST" \
+    --pidfile "$BATS_FILE_TMPDIR/docker.pid" --bridge none --iptables=false --ip6tables=false \
+    > "$BATS_FILE_TMPDIR/dockerd.log" 2>&1 3>&- &
+  echo $! > "$BATS_FILE_TMPDIR/engine"
+  until_true 60 "$CLIENT" info || { tail -n 20 "$BATS_FILE_TMPDIR/dockerd.log" >&2; return 1; }
+  make_rootfs "$BATS_FILE_TMPDIR/rootfs.tar"
+  "$CLIENT" import "$BATS_FILE_TMPDIR/rootfs.tar" debian:bookworm-slim > "$BATS_FILE_TMPDIR/import.log" 2>&1 ||
+    { cat "$BATS_FILE_TMPDIR/import.log" >&2; return 1; }
+  rm "$BATS_FILE_TMPDIR/rootfs.tar"
+}
+
+teardown_file() {
+  local engine
+  [ -e "$BATS_FILE_TMPDIR/engine" ] || return 0
+  engine=$(cat "$BATS_FILE_TMPDIR/engine")
+  kill "$engine" 2> /dev/null || true
+  until_true 60 has_ended "$engine" || kill -9 "$engine"
+  umount "$BATS_FILE_TMPDIR"/exec/netns/* 2> /dev/null || true
+}
+has_ended() { ! grep -qs '^State:[[:space:]]*[A-WYa-y]' "/proc/$1/status"; }
+
+setup() {
+  [ "$(id -u)" = 0 ] || skip "a Docker engine needs root"
+  need dockerd docker-compose qemu-storage-daemon openssl
+  make_world
+}
+
+teardown() {
+  [ -n "${W:-}" ] || return 0
+  [ -z "${UP:-}" ] || compose down --timeout 5 > /dev/null 2>&1 || true
+  end_world
+}
+
+compose() { docker-compose -f "${R:-$W}/opt/hamal/docker-compose-hamal.yaml" "$@" 3>&-; }
+in_container() { compose exec -T period "$@"; }
+health_is() { compose ps | grep -q "Up ($1)"; }
+wait_for_health() {
+  until_true 90 health_is "$1" || { compose ps >&2; compose logs --tail 20 >&2; cat "$W"/log/hamal-period.log >&2; return 1; }
+}
+generation_in_container() {
+  in_container hamal-sync checkpoint list --json | grep -o '"generation":[0-9]*' | head -n 1 | cut -d : -f 2
+}
+above() { [ "$(generation_in_container)" -gt "$1" ]; }
+has_line() { grep -q "$1" "$2"; }
+
+@test "up, a sync, healthy; a broken target: unhealthy; mended: healthy; restarted: incremental; down" {
+  # The version, in a folder of the name that the project gets.
+  install_tree "$W/versions/$VERSION"
+  mkdir -p "$W/opt"
+  ln -s "../versions/$VERSION" "$W/opt/hamal"
+  # A running disk, and a configuration for the container's paths.
+  start_qsd 1
+  chmod -R a+rwX "$W/qsd"
+  mkdir -p "$W/etc" "$W/data/replicas" "$W/state"
+  printf '%s\n' "[period]" "interval = 1s" "[platform lab]" "type = qemu" "qmp = /run/hamal/qmp.sock" "vm = web" \
+    "nbd_socket = /run/hamal/nbd.sock" "scratch_dir = $QSD/scratch" "scratch_min_free = 1M" "[job files]" \
+    "platform = lab" "vm = *" "target = file:/srv/hamal/replicas/{vm}-{disk}.raw" "interval = 1s" > "$W/etc/hamal.conf"
+  chmod 0640 "$W/etc/hamal.conf"
+  chown -R 6426:6426 "$W/etc" "$W/data" "$W/state" "$W/log"
+  export HAMAL_ETC=$W/etc HAMAL_LIB=$W/state HAMAL_LOG=$W/log HAMAL_RUN=$QSD HAMAL_DATA=$W/data \
+    HAMAL_HEALTH_INTERVAL=1s HAMAL_HEALTH_START=0s HAMAL_HEALTH_OPTIONS="--max-failures 0"
+  guest 0 "write -P 1 0 1M"
+  UP=yes
+  compose up -d > "$W/up.log" 2>&1 || { cat "$W/up.log" >&2; false; }
+  wait_for_health healthy
+  until_true 60 test -s "$W/data/replicas/web-top0.raw"
+  has "$(compose ps)" "hamal_period_1"
+  # Least rights: not root, nothing writable but what is given, no capability.
+  [ "$(in_container id -u)" = 6426 ]
+  run ! in_container touch /usr/bin/x
+  has "$(in_container cat /proc/self/status)" "CapEff:	0000000000000000"
+  has "$(in_container cat /proc/self/status)" "NoNewPrivs:	1"
+  # Broken: told by the health check; mended: taken back.
+  mv "$W/data/replicas" "$W/data/away"
+  wait_for_health unhealthy
+  mv "$W/data/away" "$W/data/replicas"
+  wait_for_health healthy
+  # A restart goes on from the state.
+  before=$(generation_in_container)
+  compose restart > "$W/restart.log" 2>&1
+  wait_for_health healthy
+  guest 0 "write -P 2 2M 64k"
+  until_true 60 above "$((before + 1))"
+  has "$(in_container hamal-period status --json)" '"mode":"incremental"'
+  # Down: stopped cleanly, nothing frozen, nothing locked, the replica is the disk.
+  compose down > "$W/down.log" 2>&1
+  [ -z "$(ours_in_qemu)" ] || { ours_in_qemu >&2; false; }
+  [ -z "$("$CLIENT" ps -aq)" ]
+  UP=
+  [ -z "$(find "$W/state/period" -type f)" ]
+  qemu-img compare -q -f raw -F raw "nbd+unix:///live0?socket=$QSD/nbd.sock" "$W/data/replicas/web-top0.raw"
+  has "$(cat "$W"/log/vm-web_Agent-*.log)" "full"
+}
+
+@test "an update in containers: the new version runs and is healthy; one that is not is taken back" {
+  make_key private public
+  installed_root without_systemd
+  chown -R 6426:6426 "$R/var/lib/hamal" "$R/var/log/hamal"
+  export HAMAL_ETC=$R/etc/hamal HAMAL_LIB=$R/var/lib/hamal HAMAL_LOG=$R/var/log/hamal HAMAL_RUN=$W/run HAMAL_DATA=$W/data \
+    HAMAL_HEALTH_INTERVAL=1s HAMAL_HEALTH_START=0s
+  PATH=$(dirname "$CLIENT"):$PATH
+  UP=yes
+  compose up -d > "$W/up.log" 2>&1 || { cat "$W/up.log" >&2; false; }
+  wait_for_health healthy
+  stub_tree "$W/tree-1.1.0" 1.1.0
+  release "$W/tree-1.1.0" 1.1.0
+  capture "$R/opt/hamal/update_sync_proxy.sh" -y "$RELEASE"
+  [ "$status" = 0 ] || { show "an update"; false; }
+  works 1.1.0
+  has "$("$CLIENT" ps --format '{{.Image}}')" "hamal:1.1.0"
+  wait_for_health healthy
+  # A version whose passes do not work.
+  # shellcheck disable=SC2016 # for the script
+  STUB_FAULT='[ "$1" != --version ] || { echo "hamal-period 1.2.0"; exit 0; }; exit 1' stub_tree "$W/tree-1.2.0" 1.2.0
+  release "$W/tree-1.2.0" 1.2.0
+  capture "$R/opt/hamal/update_sync_proxy.sh" -y "$RELEASE"
+  [ "$status" = 1 ] || { show "taken back"; false; }
+  works 1.1.0
+  all_is_kept
+  wait_for_health healthy
+  has "$("$CLIENT" ps --format '{{.Image}}')" "hamal:1.1.0"
+  succeeds "$R/opt/hamal/uninstall_hamal.sh" --dry-run
+  capture "$R/opt/hamal/uninstall_hamal.sh" -y
+  [ "$status" = 0 ] || { show "uninstalled"; false; }
+  [ -z "$("$CLIENT" ps -aq)" ]
+  UP=
+}

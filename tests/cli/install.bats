@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# install_hamal.sh and uninstall_hamal.sh of an archive, in a root of their own; what the host is compared with.
+# The tools are stand-ins (install_helpers.bash).
+# Break it: drop is_our_link from remove_links, or the comparison from remove_tree.
+# shellcheck disable=SC2154 # out, err and status are set by the helpers
+
+bats_require_minimum_version 1.5.0
+load helpers
+load install_helpers
+
+setup() {
+  make_world
+  need openssl
+  make_key private public
+  installed_root
+  UNINSTALL=$R/opt/hamal/uninstall_hamal.sh
+}
+teardown() { [ -z "${W:-}" ] || end_world; }
+
+# Everything in the root, with what it holds, but for what the tools of the system keep for themselves.
+content() { (cd "$R" && find . ! -path './etc/*-' ! -name .pwd.lock ! -type s -printf '%p %y %l\n' | sort); }
+
+@test "installed from an archive: links, folders, configuration; again: nothing changes" {
+  works 1.0.0
+  has "$(cat "$W/install.log")" "hamal 1.0.0 is installed"
+  has "$(cat "$W/install.log")" "check_host.sh: "
+  grep -q '^hamal:' "$R/etc/passwd"
+  [ "$(readlink "$R/usr/share/zsh/vendor-completions/_hamal")" = /opt/hamal/completions/_hamal ]
+  if [ "$(id -u)" = 0 ]; then
+    id=$(awk -F : '$1 == "hamal" { print $3 }' "$R/etc/passwd")
+    [ "$(stat -c '%a %u' "$R/var/lib/hamal")" = "750 $id" ]
+    [ "$(stat -c '%a' "$R/etc/hamal/hamal.conf")" = 640 ]
+    grep -q "^HAMAL_USER=$id:" "$R/etc/hamal/compose.env"
+  fi
+  content > "$W/before"
+  "$R/opt/hamal/tools/install_hamal.sh" > "$W/again.log"
+  content | diff -u "$W/before" -
+  all_is_kept
+}
+
+@test "what is not hamal's is neither replaced nor removed; an archive with a damaged file is not installed" {
+  rm "$R/usr/bin/hamal-repo"
+  echo "another program" > "$R/usr/bin/hamal-repo"
+  capture "$R/opt/hamal/tools/install_hamal.sh"
+  has "$err" "hamal-repo is not hamal's and stays as it is"
+  [ "$(cat "$R/usr/bin/hamal-repo")" = "another program" ]
+  echo "a note" > "$R/opt/hamal/note"
+  echo "# changed" >> "$R/opt/hamal/etc/hamal.conf"
+  capture "$UNINSTALL" -y
+  [ "$status" = 0 ]
+  [ "$(cat "$R/usr/bin/hamal-repo")" = "another program" ]
+  has "$out" "stays, it is not hamal's: $R/usr/bin/hamal-repo"
+  has "$out" "stays, it was changed: $R/opt/hamal-versions/1.0.0/etc/hamal.conf"
+  has "$out" "stays: $R/opt/hamal-versions/1.0.0/note"
+  [ ! -L "$R/opt/hamal" ]
+  echo x >> "$W/tree-1.0.0/bin/hamal-sync"
+  fails 1 "not what its manifest says" "$W/tree-1.0.0/tools/install_hamal.sh"
+}
+
+@test "uninstalled: exactly what was put down is gone, the operator's things stay; then it can be installed again" {
+  content > "$W/installed"
+  succeeds "$UNINSTALL" --dry-run
+  has "$out" "would remove $R/usr/bin/hamal-sync"
+  content | diff -u "$W/installed" -
+  succeeds "$UNINSTALL" -y
+  [ ! -e "$R/opt/hamal-versions" ]
+  [ -z "$(find "$R/usr" "$R/opt" ! -type d)" ]
+  all_is_kept
+  grep -q 'disable --quiet --now hamal-period.timer' "$W/systemctl.log"
+  has "$out" "stays: $R/etc/hamal"
+  "$W/tree-1.0.0/tools/install_hamal.sh" > "$W/again.log"
+  works 1.0.0
+  all_is_kept
+  content | diff -u "$W/installed" -
+  succeeds "$R/opt/hamal/uninstall_hamal.sh" -y --purge
+  [ ! -e "$R/etc/hamal" ] && [ ! -e "$R/var/lib/hamal" ] && [ ! -e "$R/var/log/hamal" ]
+}
+
+@test "it refuses while a sync runs, and names a platform that it cannot reach" {
+  lock_file "$R/var/lib/hamal/locks/target-x.lock"
+  fails 4 "a sync is running (target-x" "$UNINSTALL" -y
+  works 1.0.0
+  echo 75 > "$R/var/lib/hamal/platform"
+  succeeds "$UNINSTALL" -y --force
+  has "$out" "not reached, snapshots of hamal may be left there: lab"
+  [ ! -L "$R/opt/hamal" ]
+}
+
+@test "a host below the recommendation is told what is, one above nothing; neither fails" {
+  fake() { printf '#!/bin/sh\n%s\n' "$2" > "$W/fake/$1"; chmod +x "$W/fake/$1"; }
+  # shellcheck disable=SC2016 # for the scripts
+  {
+    fake getconf 'case $1 in PAGESIZE) echo 4096 ;; *) echo "$PAGES" ;; esac'
+    fake df 'printf "x\nx %s\n" "$SIZE"'
+    fake findmnt 'case "$*" in *FSTYPE*) echo "$TYPE" ;; *) echo "$DEVICE" ;; esac'
+    fake nproc 'echo "$CORES"'
+    fake lsblk 'echo "$BELOW"'
+  }
+  block=$(find /dev -maxdepth 1 -type b 2> /dev/null | head -n 1)
+  check() { env "$@" "$HAMAL_SOURCE/scripts/install/check_host.sh" "$W"; }
+  succeeds check CORES=4 PAGES=2000000 SIZE=250000000000 TYPE=xfs DEVICE=/dev/none BELOW=disk
+  [ "$out" = "check_host.sh: this host is as recommended" ]
+  succeeds check CORES=2 PAGES=500000 SIZE=50000000000 TYPE=btrfs DEVICE="${block:-/dev/none}" BELOW=lvm
+  has "$out" "2 cores, 4 are recommended"
+  has "$out" "2048 MB of memory, 8 GB are recommended"
+  has "$out" "50 GB in the file system of $W, 200 GB are recommended"
+  has "$out" "lies on btrfs"
+  [ -z "$block" ] || has "$out" "lies on LVM"
+}
+
+@test "every option of the two scripts is in hamal(7)" {
+  need mandoc
+  mandoc -T ascii -O width=200 "$HAMAL_SOURCE/man/hamal.7" | col -bx | grep -oE -- '--[a-z-]+' | sort -u > "$W/page"
+  for name in update_sync_proxy.sh uninstall_hamal.sh; do
+    "$R/opt/hamal/$name" --help | grep -oE -- '--[a-z-]+' | sort -u > "$W/options"
+    [ -s "$W/options" ]
+    run comm -23 "$W/options" "$W/page"
+    [ -z "$output" ] || { echo "not in the page: $output" >&2; false; }
+  done
+}

@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# The .deb of this build, installed by dpkg into a root of its own: what lies where, whose it is, a run by the user
+# hamal, an upgrade, a removal. Needs root, for the chroot.
+# Break it: leave useradd out of install_hamal.sh, or the conffiles out of the package, or rm -rf more in postrm.
+
+load helpers
+load install_helpers
+
+# Both once for the file: they take most of the time.
+setup_file() {
+  [ "$(id -u)" = 0 ] || return 0
+  command -v dpkg-deb dpkg-shlibdeps > /dev/null || return 0
+  pack "$BATS_FILE_TMPDIR"
+  make_rootfs "$BATS_FILE_TMPDIR/rootfs.tar"
+}
+
+pack() {
+  (cd "$1" && cpack --config "$BUILD/CPackConfig.cmake" -B "$1" -G DEB -D CPACK_DEBIAN_COMPRESSION_TYPE=zstd) \
+    > "$1/cpack.log" 2>&1 || { cat "$1/cpack.log" >&2; return 1; }
+}
+
+setup() {
+  [ "$(id -u)" = 0 ] || skip "a chroot needs root"
+  need dpkg-deb dpkg-shlibdeps cmake
+  make_world
+  DEB=$(ls "$BATS_FILE_TMPDIR"/hamal_*.deb)
+  R=$W/root
+  mkdir "$R"
+  tar -xf "$BATS_FILE_TMPDIR/rootfs.tar" -C "$R"
+}
+teardown() { [ -z "${W:-}" ] || end_world; }
+
+# inside COMMAND…: in the root, with /proc and the few devices that programs expect, gone with the command.
+inside() {
+  # shellcheck disable=SC2016 # for the inner shell
+  unshare --mount --fork sh -c 'mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/dev" &&
+    for one in null zero random urandom; do touch "$0/dev/$one" && mount --bind "/dev/$one" "$0/dev/$one"; done &&
+    ln -s /proc/self/fd "$0/dev/fd" &&
+    exec chroot "$0" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"' "$R" "$@"
+}
+as_hamal() { inside setpriv --reuid=hamal --regid=hamal --init-groups "$@"; }
+mode() { stat -c '%a %U:%G' "$R/$1" | sed "s/ .*//"; }
+owner() { inside stat -c '%U:%G' "/$1"; }
+
+put_in() { inside dpkg --install "/${1##*/}" > "$W/dpkg.log" 2>&1 || { cat "$W/dpkg.log" >&2; return 1; }; }
+
+@test "the package says what it needs, and lintian finds no error" {
+  fields=$(dpkg-deb --field "$DEB")
+  has "$fields" "Version: $VERSION"
+  for library in libcurl4 libnbd0 libsoci-core4.0 libspdlog1.10 libzstd1 libc6; do
+    has "$fields" "$library"
+  done
+  # The container's list of packages has all that the package depends on, but for what is there anyway.
+  for library in $(sed -n 's/^Depends: //p' <<< "$fields" | tr ',' '\n' | sed 's/ *(.*//; s/|.*//' | grep -o 'lib[^ ]*'); do
+    case $library in libc6 | libgcc-s1 | libasan* | libubsan* | libtsan*) continue ;; esac
+    grep -qx "$library" "$HAMAL_SOURCE/scripts/docker/packages" || { echo "not in the image: $library" >&2; false; }
+  done
+  dpkg-deb --ctrl-tarfile "$DEB" | tar -xO ./conffiles | grep -qx /etc/hamal/hamal.conf
+  need lintian
+  lintian --fail-on error --allow-root "$DEB" > "$W/lintian" 2>&1 || { cat "$W/lintian" >&2; false; }
+}
+
+@test "installed: the layout, its owners, a run by hamal; upgraded; removed; purged" {
+  cp "$DEB" "$R/hamal.deb"
+  put_in hamal.deb
+  # The layout.
+  [ "$(readlink "$R/opt/hamal")" = "hamal-versions/$VERSION" ]
+  for name in bin/hamal-sync etc/hamal.conf tools/install_hamal.sh man/man7/hamal.7 version changelog \
+    docker-compose-hamal.yaml update_sync_proxy.sh uninstall_hamal.sh systemd/hamal-period.timer docker/Dockerfile \
+    completions/hamal.bash manifest; do
+    [ -e "$R/opt/hamal-versions/$VERSION/$name" ]
+  done
+  [ "$(cat "$R/opt/hamal-versions/$VERSION/version")" = "$VERSION" ]
+  cmp "$R/etc/hamal/hamal.conf" "$HAMAL_SOURCE/scripts/etc/hamal.conf"
+  inside sh -c 'cd /opt/hamal && sha256sum --check --quiet --strict manifest'
+  # Whose it is.
+  [ "$(owner etc/hamal/hamal.conf) $(mode etc/hamal/hamal.conf)" = "root:hamal 640" ]
+  [ "$(owner var/lib/hamal) $(mode var/lib/hamal)" = "hamal:hamal 750" ]
+  [ "$(owner var/log/hamal) $(mode var/log/hamal)" = "hamal:hamal 750" ]
+  inside getent passwd hamal | grep -q ':6426:6426:.*:/var/lib/hamal:/usr/sbin/nologin$'
+  # Found where one looks.
+  for tool in $HAMAL_TOOLS; do
+    [ "$(inside "$tool" --version)" = "$tool $VERSION" ]
+    [ -s "$R/opt/hamal-versions/$VERSION/man/man1/$tool.1" ]
+    [ "$(readlink "$R/usr/share/man/man1/$tool.1")" = "/opt/hamal/man/man1/$tool.1" ]
+    [ -L "$R/usr/share/bash-completion/completions/$tool" ]
+  done
+  [ "$(readlink "$R/usr/lib/systemd/system/hamal-period.timer")" = /opt/hamal/systemd/hamal-period.timer ]
+  # What this host lacks is told, and installing did not fail for it.
+  has "$(cat "$W/dpkg.log")" "check_host.sh: "
+  # A run.
+  mkdir -p "$R/srv/images" "$R/srv/hamal"
+  inside chown hamal: /srv/hamal
+  random_image "$R/srv/images/web01.raw" 1M
+  printf '%s\n' "[platform images]" "type = file" "path = /srv/images" "offline = True" "[job nightly]" \
+    "platform = images" "vm = *" "target = file:/srv/hamal/{vm}-{disk}.raw" "interval = 1h" >> "$R/etc/hamal/hamal.conf"
+  as_hamal hamal-config check --quiet
+  as_hamal hamal-period
+  cmp "$R/srv/images/web01.raw" "$R"/srv/hamal/web01*.raw
+  [ "$(as_hamal hamal-period health)" = healthy ]
+  [ "$(owner var/lib/hamal/hamal.db)" = hamal:hamal ]
+  # A newer one: /opt/hamal leads somewhere at every moment, the edited configuration stays.
+  newer_deb "$W/newer" 9.9.9
+  put_in hamal-newer.deb
+  [ "$(readlink "$R/opt/hamal")" = hamal-versions/9.9.9 ]
+  [ ! -e "$R/opt/hamal-versions/$VERSION" ]
+  grep -q '^\[job nightly\]' "$R/etc/hamal/hamal.conf"
+  [ "$(as_hamal hamal-period health)" = healthy ]
+  # Removed: nothing of it is left but what is the operator's.
+  inside dpkg --remove hamal > "$W/dpkg.log" 2>&1 || { cat "$W/dpkg.log" >&2; false; }
+  [ ! -e "$R/opt/hamal" ] && [ ! -L "$R/opt/hamal" ]
+  [ ! -e "$R/opt/hamal-versions" ]
+  [ -z "$(find "$R/usr" "$R/lib" "$R/etc/systemd" -name '*hamal*' ! -path '*/doc/*' 2> /dev/null)" ]
+  [ -s "$R/var/lib/hamal/hamal.db" ]
+  grep -q '^\[job nightly\]' "$R/etc/hamal/hamal.conf"
+  inside dpkg --purge hamal > "$W/dpkg.log" 2>&1
+  [ ! -e "$R/etc/hamal" ] && [ ! -e "$R/var/lib/hamal" ] && [ ! -e "$R/var/log/hamal" ]
+  [ -s "$(ls "$R"/srv/hamal/web01*.raw)" ]
+}
+
+# newer_deb FOLDER VERSION: the same package under another version; into the root.
+newer_deb() {
+  dpkg-deb --raw-extract "$DEB" "$1"
+  mv "$1/opt/hamal-versions/$VERSION" "$1/opt/hamal-versions/$2"
+  echo "$2" > "$1/opt/hamal-versions/$2/version"
+  (cd "$1/opt/hamal-versions/$2" && cut -c 67- manifest | xargs sha256sum > "$W/manifest" && mv "$W/manifest" manifest)
+  sed -i "s/^Version: .*/Version: $2/" "$1/DEBIAN/control"
+  rm -f "$1/DEBIAN/md5sums"
+  dpkg-deb -Znone --build --root-owner-group "$1" "$R/hamal-newer.deb" > /dev/null
+}
