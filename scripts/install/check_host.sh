@@ -33,7 +33,9 @@ case $type in
 esac
 
 source=$(findmnt -n -o SOURCE -T "$directory")
-if [ -b "${source%%\[*}" ] && lsblk -s -n -o TYPE "${source%%\[*}" 2> /dev/null | grep -qx lvm; then
+below_it=
+[ ! -b "${source%%\[*}" ] || below_it=$(lsblk -s -n -o TYPE "${source%%\[*}" 2> /dev/null)
+if grep -qx lvm <<< "$below_it"; then
   note "$directory lies on LVM ($source), a plain partition is recommended"
 fi
 

@@ -41,8 +41,8 @@ case "@TOOL@ $*" in
   "hamal-config get DEFAULT log_dir") echo "$root/var/log/hamal" ;;
   "hamal-config get DEFAULT hamal_info_path") echo "$root/var/lib/hamal/hamal_info" ;;
   "hamal-config check --json") echo '{"keys":[{"section":"platform lab"}]}' ;;
-  "hamal-config check --quiet") grep -q "^kept" "$HAMAL_CONFIG" ;;
-  "hamal-sync checkpoint list") grep -q "^kept" "$root/var/lib/hamal/hamal.db" ;;
+  "hamal-config check --quiet") grep -q "^kept\|^\[job" "$HAMAL_CONFIG" ;;
+  "hamal-sync checkpoint list") grep -qa "^kept\|^SQLite" "$root/var/lib/hamal/hamal.db" ;;
   "hamal-period health") [ "$(cat "$root/var/lib/hamal/health" 2> /dev/null || echo 0)" = 0 ] ;;
   "hamal-snapshot "*) exit "$(cat "$root/var/lib/hamal/platform" 2> /dev/null || echo 0)" ;;
   "hamal-period --loop")

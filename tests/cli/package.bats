@@ -2,6 +2,7 @@
 # The .deb of this build, installed by dpkg into a root of its own: what lies where, whose it is, a run by the user
 # hamal, an upgrade, a removal. Needs root, for the chroot.
 # Break it: leave useradd out of install_hamal.sh, or the conffiles out of the package, or rm -rf more in postrm.
+# shellcheck disable=SC2154 # out, err and status are set by the helpers
 
 load helpers
 load install_helpers
@@ -21,7 +22,7 @@ pack() {
 
 setup() {
   [ "$(id -u)" = 0 ] || skip "a chroot needs root"
-  need dpkg-deb dpkg-shlibdeps cmake
+  need dpkg-deb dpkg-shlibdeps cmake openssl
   make_world
   DEB=$(ls "$BATS_FILE_TMPDIR"/hamal_*.deb)
   R=$W/root
@@ -99,6 +100,19 @@ put_in() { inside dpkg --install "/${1##*/}" > "$W/dpkg.log" 2>&1 || { cat "$W/d
   cmp "$R/srv/images/web01.raw" "$R"/srv/hamal/web01*.raw
   [ "$(as_hamal hamal-period health)" = healthy ]
   [ "$(owner var/lib/hamal/hamal.db)" = hamal:hamal ]
+  # An update by the script, beside the package: its files stay the package's.
+  make_key private public
+  stub_tree "$W/tree-2.0.0" 2.0.0
+  release "$W/tree-2.0.0" 2.0.0
+  mkdir "$R/release"
+  cp "$W/public.pem" "$RELEASE"* "$R/release"
+  fails 2 "knows no release key" inside /opt/hamal/update_sync_proxy.sh -y "/release/${RELEASE##*/}"
+  capture inside /opt/hamal/update_sync_proxy.sh -y --key /release/public.pem "/release/${RELEASE##*/}"
+  [ "$status" = 0 ] || { show "an update"; false; }
+  has "$out" "dpkg goes on to show the version that the package brought"
+  [ "$(readlink "$R/opt/hamal")" = hamal-versions/2.0.0 ]
+  [ "$(inside hamal-sync --version)" = "hamal-sync 2.0.0" ]
+  [ -x "$R/opt/hamal-versions/$VERSION/bin/hamal-sync" ]
   # A newer one: /opt/hamal leads somewhere at every moment, the edited configuration stays.
   newer_deb "$W/newer" 9.9.9
   put_in hamal-newer.deb

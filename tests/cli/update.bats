@@ -80,6 +80,15 @@ next_release() {
   [ "$(ls "$R/opt/hamal-versions")" = "$(printf '%s\n' 1.0.0 links lock)" ]
 }
 
+@test "a release with a private key in it is not signed" {
+  stub_tree "$W/tree-1.1.0" 1.1.0
+  cp "$W/private.pem" "$W/tree-1.1.0/etc/notes"
+  run release "$W/tree-1.1.0" 1.1.0
+  [ "$status" = 1 ]
+  has "$output" "has a private key in it: not signed"
+  [ ! -e "$W/releases/hamal-1.1.0-linux-x86_64.tar.gz.sha256.sig" ]
+}
+
 # Break it: -k among the options of curl.
 @test "from an address: TLS is verified, and the newest is asked for" {
   next_release 1.1.0
