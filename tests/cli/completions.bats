@@ -5,15 +5,32 @@
 bats_require_minimum_version 1.5.0
 load helpers
 
+# Each help text once: tools with sanitizers take their time to start.
+setup_file() {
+  local tool
+  mkdir "$BATS_FILE_TMPDIR/help"
+  for tool in $HAMAL_TOOLS; do
+    keep_help "$tool"
+  done
+  # shellcheck disable=SC2086 # words
+  "$HAMAL_SOURCE/scripts/cmake/completions.sh" "$HAMAL_BIN" "$BATS_FILE_TMPDIR/completions" $HAMAL_TOOLS
+}
+keep_help() {
+  local command
+  "$@" --help > "$BATS_FILE_TMPDIR/help/$*"
+  for command in $(commands_of "$@"); do
+    keep_help "$@" "$command"
+  done
+}
+
 setup() {
   make_world
-  # shellcheck disable=SC2086 # words
-  "$HAMAL_SOURCE/scripts/cmake/completions.sh" "$HAMAL_BIN" "$W/completions" $HAMAL_TOOLS
+  COMPLETIONS=$BATS_FILE_TMPDIR/completions
 }
 teardown() { end_world; }
 
-commands_of() { "$@" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p'; }
-options_of() { "$@" --help | sed -nE 's/^ {2,6}(-[a-z], )?(--[a-z-]+).*/\2/p' | grep -v '^$'; }
+commands_of() { sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p' "$BATS_FILE_TMPDIR/help/$*"; }
+options_of() { sed -nE 's/^ {2,6}(-[a-z], )?(--[a-z-]+).*/\2/p' "$BATS_FILE_TMPDIR/help/$*"; }
 
 # for_each_command FUNCTION: called with every tool and every command of it.
 for_each_command() {
@@ -55,7 +72,7 @@ bash_has_all() {
 
 @test "bash completes every option and command, and nothing else" {
   # shellcheck source=/dev/null
-  . "$W/completions/hamal.bash"
+  . "$COMPLETIONS/hamal.bash"
   for_each_command bash_has_all
   [ "$(bash_completes hamal-sync --log-level in)" = info ]
   [ "$(bash_completes hamal-sync --config "$W/ham" | head -n 1)" = "$W/hamal.conf" ]
@@ -66,16 +83,16 @@ bash_has_all() {
 
 zsh_has_all() {
   # shellcheck disable=SC2016 # for zsh
-  zsh -fc '. "$1"; _hamal_options "$2"; print -l -- ${reply%%:*}' zsh "$W/completions/_hamal" "$*" | sort > "$W/zsh"
+  zsh -fc '. "$1"; _hamal_options "$2"; print -l -- ${reply%%:*}' zsh "$COMPLETIONS/_hamal" "$*" | sort > "$W/zsh"
   diff -u <(options_of "$@" | sort) <(grep -v '^$' "$W/zsh")
   # shellcheck disable=SC2016
-  zsh -fc '. "$1"; _hamal_commands "$2"; print -l -- ${reply%%:*}' zsh "$W/completions/_hamal" "$*" | sort > "$W/zsh"
+  zsh -fc '. "$1"; _hamal_commands "$2"; print -l -- ${reply%%:*}' zsh "$COMPLETIONS/_hamal" "$*" | sort > "$W/zsh"
   diff -u <(commands_of "$@" | sort) <(grep -v '^$' "$W/zsh" || true)
 }
 
 @test "zsh completes every option and command, each with its purpose" {
   need zsh
-  zsh -n "$W/completions/_hamal"
+  zsh -n "$COMPLETIONS/_hamal"
   for_each_command zsh_has_all
-  run ! grep -E "'--?[a-z-]+:'" "$W/completions/_hamal"
+  run ! grep -E "'--?[a-z-]+:'" "$COMPLETIONS/_hamal"
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # The units for systemd: systemd itself finds nothing wrong in them, little is exposed, secrets can be handed over, and
 # linked into a root they can be enabled.
-# Break it: take CapabilityBoundingSet= or SystemCallFilter= out of a service, or misspell a key.
+# Break it: take CapabilityBoundingSet= out of a service, or misspell a key.
 # shellcheck disable=SC2154 # out, err and status are set by the helpers
 
 load helpers
