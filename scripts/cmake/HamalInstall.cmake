@@ -35,11 +35,12 @@ install(SCRIPT scripts/cmake/manifest.cmake)
 
 set(CPACK_PACKAGE_NAME hamal)
 set(CPACK_PACKAGE_VENDOR "Hamal")
-set(CPACK_PACKAGE_CONTACT "The Hamal authors <hamal@localhost.localdomain>" CACHE STRING "Maintainer of the packages")
+set(CPACK_PACKAGE_CONTACT "Hamal maintainers <hamal@example.com>" CACHE STRING "Maintainer of the packages")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "replicates the disks of virtual machines without an agent")
-set(CPACK_PACKAGE_DESCRIPTION "Asks a virtualization platform for a snapshot and for the blocks that changed since the last one,
-reads only those, and writes them durably to a disk that is kept up to date in place, or to a
-repository of versions in a directory or an S3 bucket.")
+set(CPACK_PACKAGE_DESCRIPTION "Asks a virtualization platform for a snapshot and for the blocks that
+changed since the last one, reads only those, and writes them durably to a
+disk that is kept up to date in place, or to a repository of versions in a
+directory or an S3 bucket.")
 set(CPACK_GENERATOR "TGZ;DEB" CACHE STRING "Packages that cpack makes")
 set(CPACK_STRIP_FILES ON)
 set(CPACK_MONOLITHIC_INSTALL ON)
@@ -49,10 +50,11 @@ set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_SOURCE_DIR}/scripts/cmake/package.cmake)
 set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_SOURCE_DIR}/scripts/cmake/package_deb.cmake)
 set(CPACK_HAMAL_SOURCE ${CMAKE_SOURCE_DIR})
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-# The scripts' programs; useradd is in passwd.
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "passwd, util-linux, openssl, ca-certificates")
+# The scripts' programs that are not essential; useradd is in passwd.
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "passwd, openssl, ca-certificates")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "curl, libnbd-bin, qemu-utils")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "docker-compose")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)

@@ -13,8 +13,14 @@ if(CPACK_GENERATOR STREQUAL "DEB")
   file(COPY "${source}/scripts/deb/copyright" DESTINATION "${top}/usr/share/doc/hamal")
   file(COPY "${source}/scripts/deb/lintian-overrides" DESTINATION "${top}/usr/share/lintian/overrides")
   file(RENAME "${top}/usr/share/lintian/overrides/lintian-overrides" "${top}/usr/share/lintian/overrides/hamal")
-  execute_process(COMMAND sh -c "gzip -9n < '${source}/CHANGELOG.md' > '${top}/usr/share/doc/hamal/changelog.gz'"
-    COMMAND_ERROR_IS_FATAL ANY)
+  string(TIMESTAMP now "%a, %d %b %Y %H:%M:%S +0000" UTC) # of SOURCE_DATE_EPOCH, where it is set
+  file(WRITE "${top}/usr/share/doc/hamal/changelog" "hamal (${CPACK_PACKAGE_VERSION}) stable; urgency=medium
+
+  * What changed is in /opt/hamal/changelog.
+
+ -- ${CPACK_PACKAGE_CONTACT}  ${now}
+")
+  execute_process(COMMAND gzip -9n "${top}/usr/share/doc/hamal/changelog" COMMAND_ERROR_IS_FATAL ANY)
   execute_process(COMMAND sh -c "chmod -R u=rwX,go=rX '${top}' && chmod 0640 '${top}/etc/hamal/hamal.conf'"
     COMMAND_ERROR_IS_FATAL ANY)
 endif()

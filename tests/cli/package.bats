@@ -68,7 +68,8 @@ put_in() { inside dpkg --install "/${1##*/}" > "$W/dpkg.log" 2>&1 || { cat "$W/d
   done
   dpkg-deb --ctrl-tarfile "$DEB" | tar -xO ./conffiles | grep -qx /etc/hamal/hamal.conf
   need lintian
-  lintian --fail-on error --allow-root "$DEB" > "$W/lintian" 2>&1 || { cat "$W/lintian" >&2; false; }
+  # Debian's archive takes no zstd, which is quick here; what cpack makes by itself is xz.
+  lintian --fail-on error --allow-root --suppress-tags malformed-deb-archive "$DEB" > "$W/lintian" 2>&1 || { cat "$W/lintian" >&2; false; }
 }
 
 @test "installed: the layout, its owners, a run by hamal; upgraded; removed; purged" {
