@@ -76,7 +76,7 @@ def postgresql():
     shutil.rmtree(directory)
 
 
-def idle_pass(directory, connection, rounds=5):
+def idle_pass(directory, connection, rounds=3):
     config = directory / "hamal.conf"
     config.write_text(
         f"[DEFAULT]\nhamal_lib_dir = {directory}/state\nlog_dir = {directory}/logs\n"

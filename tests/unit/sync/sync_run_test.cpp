@@ -130,24 +130,30 @@ class SyncRunTest : public testing::Test {
   std::function<void()> m_still_ours = [] {};
 };
 
-// Break it: let FencedWriter submit without asking, or leave it out in DiskSync::take().
-TEST_F(SyncRunTest, ALostLeaseEndsTheRunBeforeTheNextWrite) {
+// Break it: let FencedWriter submit one of the two without asking, or leave it out in
+// DiskSync::take().
+TEST_F(SyncRunTest, ALostLeaseEndsTheRunBeforeTheNextWriteOrZero) {
   full("g1");
   EXPECT_EQ(checkpoint()->proxy, "proxy-1");
   const auto before = target();
   std::fill_n(m_source.bytes.begin() + 8192, 4096, std::byte{0x5a});
-  std::atomic<unsigned> asked{0};
-  m_still_ours = [&] {
-    if (++asked > 1) {  // the first is before the target is opened
-      throw Error(ErrorKind::busy, "the lease is lost");
-    }
-  };
-  const auto lost = run(header(SyncMode::incremental, "g1", "g2"),
-                        {{8192, 4096, ExtentKind::data}, {16384, 4096, ExtentKind::zero}});
-  EXPECT_EQ(lost.status(), ExitStatus::busy);
-  EXPECT_TRUE(target() == before);
-  EXPECT_EQ(checkpoint()->generation, 1U);
-  EXPECT_EQ(m_state->list_in_progress().at(0).proxy, "proxy-1");
+  std::fill_n(m_source.bytes.begin() + 65536, 4096, std::byte{0});
+  for (const Extent& extent :
+       {Extent{8192, 4096, ExtentKind::data}, Extent{65536, 4096, ExtentKind::zero}}) {
+    std::atomic<unsigned> asked{0};
+    m_still_ours = [&] {
+      if (++asked > 1) {  // the first is before the target is opened
+        throw Error(ErrorKind::busy, "the lease is lost");
+      }
+    };
+    const std::string snapshot = "g-" + std::to_string(extent.offset);
+    const auto lost = run(header(SyncMode::incremental, "g1", snapshot), {extent});
+    EXPECT_EQ(lost.status(), ExitStatus::busy);
+    EXPECT_TRUE(target() == before) << extent.offset;
+    EXPECT_EQ(checkpoint()->generation, 1U);
+    EXPECT_EQ(m_state->list_in_progress().at(0).proxy, "proxy-1");
+    m_state->clear_in_progress(checkpoint()->identity);
+  }
 }
 
 TEST_F(SyncRunTest, FullThenIncrementalCommitsGenerations) {
