@@ -199,19 +199,18 @@ XmlElement VimClient::attempt(const VimRequest& request, Repeat repeat) {
 }
 
 XmlElement VimClient::call(const VimRequest& request, Repeat repeat) {
-  for (const int pause : k_pauses_ms) {
+  for (std::size_t tries = 0;; ++tries) {
     try {
       return attempt(request, repeat);
     } catch (const Error& error) {
       // What the server answered it answered; a connection may come back.
       if (repeat == Repeat::no || is_fault(error) || !error.transient() ||
-          error.kind() != ErrorKind::failed) {
+          error.kind() != ErrorKind::failed || tries == k_pauses_ms.size()) {
         throw;
       }
     }
-    m_cancel.sleep_ms(pause);
+    m_cancel.sleep_ms(k_pauses_ms.at(tries));
   }
-  return attempt(request, repeat);
 }
 
 HttpReply VimClient::get(const std::string& path_and_query, std::uint64_t offset,
