@@ -62,6 +62,12 @@ class RoundOrderTest : public testing::Test {
     return calls.rend() - found - 1;
   }
 
+  /// list_lag was, between two calls.
+  bool waited(std::ptrdiff_t begin, std::ptrdiff_t end) {
+    const auto calls = m_spy.calls.begin();
+    return std::find(calls + begin, calls + end, "lag") != calls + end;
+  }
+
   hamal::test::TemporaryDirectory m_directory;
   hamal::test::StoreSpy m_spy;
   CancelToken m_cancel;
@@ -81,15 +87,18 @@ TEST_F(RoundOrderTest, OfAPruneRound) {
   prune_all_but_one();
   // From here on writers know what is condemned; only then is it asked who may not.
   EXPECT_LT(last("put condemned/"), last("list sessions/"));
+  EXPECT_TRUE(waited(last("put condemned/"), last("list sessions/")));
   EXPECT_LT(last("list sessions/"), first("put awaited/"));
   // What is needed is read when all of those are over, and nothing goes before it is written down.
   EXPECT_LT(first("put awaited/"), last("list versions/"));
   EXPECT_LT(last("list versions/"), first("put verdicts/"));
+  EXPECT_TRUE(waited(first("put awaited/"), last("list versions/")));
   const std::ptrdiff_t verdict = first("put verdicts/");
   for (const char* call : {"put compactions/", "put versions/", "remove packs/", "remove layers/",
                            "remove sessions/", "remove staged/"}) {
     EXPECT_LT(verdict, first(call)) << call;
     EXPECT_LT(last(call), first("put done/")) << call;
+    EXPECT_TRUE(waited(last(call), first("put done/"))) << call;
   }
   // A record that a compaction moved is read from its new pack as long as the compaction is seen,
   // and a version as long as it is.
@@ -98,6 +107,53 @@ TEST_F(RoundOrderTest, OfAPruneRound) {
   EXPECT_LT(last("put versions/"), first("remove layers/"));
   // By its session a writer knows that a pack may be shared.
   EXPECT_LT(last("remove packs/"), first("remove sessions/"));
+}
+
+// A pack whose session is not listed afterwards belongs to one that was over before; a session that
+// was over before anything was listed has put no pack that is not listed.
+TEST_F(RoundOrderTest, OfTheLists) {
+  write({1, 2, 3, 4});
+  m_spy.calls.clear();
+  const KeepingContext keeping = context();
+  const Inventory inventory(keeping);
+  EXPECT_THAT(m_spy.calls,
+              testing::ElementsAre("list versions/", "list compactions/", "lag", "list packs/",
+                                   "list layers/", "list staged/", "list beats/", "lag",
+                                   "list sessions/", "list versions/", "list compactions/"));
+  // A round that ends meanwhile is one too many, never one too few.
+  m_spy.calls.clear();
+  read_round_numbers(m_repository->store());
+  EXPECT_THAT(m_spy.calls, testing::ElementsAre("list done/", "list condemned/"));
+  m_spy.calls.clear();
+  m_repository->condemned();
+  EXPECT_THAT(m_spy.calls, testing::ElementsAre("lag", "list done/", "list condemned/"));
+}
+
+TEST_F(RoundOrderTest, NothingOfAnOpenSessionIsCondemned) {
+  write({1, 2, 3, 4});
+  const SessionObject open{random_session_id(), slot_key(k_vm, 2), "2026-01-01T00:00:00Z", "other"};
+  ObjectStore& store = m_repository->store();
+  store.put(session_key(open.id), bytes_of(to_text(open)));
+  store.put(beat_key(open.id), {});
+  store.put(pack_key({open.id, 0}), {});
+  store.put(layer_key(open.id, 0, 0), {});
+  store.put(staged_key(open.id, 0), {});
+  PruneOptions options;
+  options.keep.last = 1;
+  const std::string mine = to_hex(open.id);
+  CondemnedRound round = plan_prune(context(), options).round;
+  EXPECT_FALSE(round.packs.contains({open.id, 0}));
+  for (const std::string& key : round.objects) {
+    EXPECT_EQ(key.find(mine), std::string::npos) << key;
+  }
+  // Once it is over all of it is.
+  store.put(open.slot, bytes_of(to_text(Tombstone{}, open.slot, m_repository->keyring())));
+  round = plan_prune(context(), options).round;
+  EXPECT_TRUE(round.packs.contains({open.id, 0}));
+  EXPECT_TRUE(round.objects.contains(layer_key(open.id, 0, 0)));
+  EXPECT_TRUE(round.objects.contains(staged_key(open.id, 0)));
+  EXPECT_TRUE(round.objects.contains(beat_key(open.id)));
+  EXPECT_TRUE(round.objects.contains(session_key(open.id)));
 }
 
 TEST_F(RoundOrderTest, OfACompaction) {

@@ -15,7 +15,8 @@ struct StoreSpy {
   std::mutex mutex;
   std::map<std::string, unsigned> puts;   ///< by the first part of the key
   std::map<std::string, unsigned> lists;  ///< by prefix
-  std::vector<std::string> calls;         ///< "put KEY", "remove KEY", "list PREFIX", in order
+  /// "put KEY", "remove KEY", "list PREFIX"; "lag" where list_lag was asked for to be waited.
+  std::vector<std::string> calls;
   /// Called before a put; what it throws is the put's error.
   std::function<void(const std::string& key)> before_put = [](const std::string&) {};
 
@@ -79,7 +80,11 @@ class SpyStore final : public ObjectStore {
   void lock_until(const std::string& key, StoreTime until) override {
     m_store->lock_until(key, until);
   }
-  std::chrono::milliseconds list_lag() const noexcept override { return m_store->list_lag(); }
+  std::chrono::milliseconds list_lag() const noexcept override {
+    const std::lock_guard lock(m_spy.mutex);
+    m_spy.calls.push_back("lag");
+    return m_store->list_lag();
+  }
 
  private:
   std::unique_ptr<ObjectStore> m_store;
