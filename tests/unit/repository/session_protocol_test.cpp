@@ -101,10 +101,12 @@ TEST_F(SessionProtocolTest, WhatACompactionMovedIsNotShared) {
 
 TEST_F(SessionProtocolTest, WhatAnOpenSessionOfAnotherMachinePutIsNotShared) {
   const VmName mine = std::exchange(vm, {"lab", "vm-2"});
-  const auto open = begin("of-another");
-  const auto stage = open->stage(request("c", k_size));
-  write(*stage, 0, m_disk);
-  stage->writer().flush();
+  {
+    const auto open = begin("of-another");
+    const auto stage = open->stage(request("c", k_size));
+    write(*stage, 0, m_disk);
+    stage->writer().flush();
+  }  // its process ends: what it put is in the cache
   vm = mine;
   EXPECT_EQ(packs_put("s1", m_disk), 1U);
 }
