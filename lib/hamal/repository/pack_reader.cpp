@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <span>
 
 #include "hamal/repository/names.hpp"
 #include "hamal/repository/pack.hpp"
@@ -37,11 +38,14 @@ PackReader::PackReader(Repository& repository, const LayerStack& layers, std::ui
 
 void PackReader::read(const PackName& pack, std::uint64_t offset, std::uint64_t length,
                       Bytes& buffer) {
-  buffer.resize(length);
+  if (buffer.size() < length) {
+    buffer.resize(length);
+  }
+  const auto into = std::span(buffer).first(length);
   const auto end = m_ends.find(pack);
   if (m_chunk_bytes == 0 || length > m_chunk_bytes / 2 || end == m_ends.end() ||
       offset + length > end->second) {
-    m_repository.store().get_range(pack_key(pack), offset, buffer);
+    m_repository.store().get_range(pack_key(pack), offset, into);
     return;
   }
   for (std::uint64_t done = 0; done < length;) {
@@ -56,12 +60,12 @@ void PackReader::read(const PackName& pack, std::uint64_t offset, std::uint64_t 
       if (error.kind() != ErrorKind::failed || error.transient()) {
         throw;
       }
-      m_repository.store().get_range(pack_key(pack), offset, buffer);
+      m_repository.store().get_range(pack_key(pack), offset, into);
       return;
     }
     const std::uint64_t skip = at % m_chunk_bytes;
     const std::uint64_t part = std::min(length - done, found->size() - skip);
-    std::memcpy(buffer.data() + done, found->data() + skip, part);
+    std::memcpy(into.data() + done, found->data() + skip, part);
     done += part;
   }
 }

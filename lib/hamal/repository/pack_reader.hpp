@@ -21,8 +21,8 @@ class PackReader {
   /// `memory`: bytes of chunks kept; shared among the packs that the layers name.
   PackReader(Repository& repository, const LayerStack& layers, std::uint64_t memory);
 
-  /// [offset, offset + length) of a pack replaces what is in the buffer. Throws ObjectMissing,
-  /// Error.
+  /// [offset, offset + length) of a pack, at the beginning of the buffer, which only ever grows, so
+  /// that it is not filled with zeros again and again. Throws ObjectMissing, Error.
   void read(const PackName& pack, std::uint64_t offset, std::uint64_t length, Bytes& buffer);
   /// Keeps nothing of a pack whose bytes turned out wrong: a retry asks the store again.
   void forget(const PackName& pack);

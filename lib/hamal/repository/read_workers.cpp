@@ -34,7 +34,7 @@ void FinishedReads::add(IoCompletion& done, std::exception_ptr error) {
   if (m_finished.size() == 1) {
     const std::uint64_t one = 1;
     // Cannot fail: the counter is 0 or 1.
-    static_cast<void>(::write(m_event.get(), &one, sizeof one));
+    [[maybe_unused]] const ssize_t put = ::write(m_event.get(), &one, sizeof one);
   }
 }
 
@@ -46,7 +46,7 @@ void FinishedReads::deliver() {
       return;
     }
     std::uint64_t count = 0;
-    static_cast<void>(::read(m_event.get(), &count, sizeof count));
+    [[maybe_unused]] const ssize_t got = ::read(m_event.get(), &count, sizeof count);
     finished.swap(m_finished);
   }
   for (Finished& one : finished) {
