@@ -157,8 +157,18 @@ TEST_F(SessionProtocolTest, WhatAnotherPutIntoTheSlotStays) {
   const auto visible = repository->visible_versions(vm);
   ASSERT_EQ(visible.size(), 1U);
   EXPECT_EQ(visible[0].session, published.session);
-  // And who finds his session on record, of a slot that somebody else has filled, begins anew.
-  EXPECT_EQ(begin("s1")->generation(), 2U);
+}
+
+TEST_F(SessionProtocolTest, ASessionOnRecordWhoseSlotSomebodyElseFilledIsNotGoneOnWith) {
+  begin("s1")->stage(request("c1", k_size));  // and its process ends
+  const auto other = begin_session(
+      {*repository, directory / "other", log, cancel, system_clock(), outage_max, 4U << 20, 1}, vm,
+      "web01", "of-another");
+  other->stage(request("c-other", k_size))->finish();
+  other->commit(document("of-another"));
+  const auto session = begin("s1");
+  EXPECT_FALSE(session->resumed());
+  EXPECT_EQ(session->generation(), 2U);
 }
 
 }  // namespace
