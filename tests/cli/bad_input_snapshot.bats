@@ -230,7 +230,7 @@ time.sleep(600)' "$QSD/qmp.sock" "$W/held" 3>&- &
   has "$err" "$W/none.sock"
 }
 
-@test "an endpoint of a kind that this version cannot open" {
+@test "an image in a cluster that is not configured" {
   fails 2 "rbd:pool/image" hamal-snapshot create rbd:pool/image --offline
 }
 

@@ -174,8 +174,9 @@ loop_device() {
   refused 2 "percent escape" hamal-sync --source "file:$W/x.raw" --target "file:$W/a%ZZ"
 }
 
-@test "a kind of target that this version cannot open" {
-  refused 2 "rbd: endpoints cannot be opened" hamal-sync --source "file:$W/x.raw" --target rbd:pool/image
+@test "an image in a cluster that is not configured" {
+  refused 2 "there is no section \[ceph NAME\]" hamal-sync --source "file:$W/x.raw" --target rbd:pool/image
+  refused 2 "there is no section \[ceph east\]" hamal-sync --source "file:$W/x.raw" --target rbd://east/pool/image
 }
 
 @test "a platform's disk as the target" {

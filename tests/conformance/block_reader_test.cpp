@@ -9,7 +9,9 @@
 #include <thread>
 
 #include "../unit/repository/version_lab.hpp"
+#include "ceph_lab.hpp"
 #include "hamal/block/endpoint.hpp"
+#include "hamal/block/rbd_reader.hpp"
 #include "hamal/store/directory_store.hpp"
 #include "hamal/util/error.hpp"
 #include "io_helpers.hpp"
@@ -71,6 +73,41 @@ std::unique_ptr<BlockReader> version_reader(const ScratchDirectory& scratch,
       shared, {"dir:" + path, "disk 0", content.size(), shared->open_layers(lab.disk())});
 }
 
+std::unique_ptr<BlockReader> rbd_reader(const ScratchDirectory&,
+                                        std::span<const std::byte> content) {
+  return std::make_unique<RbdReader>(RbdImage::open(CephLab::get().attach(make_image(content))));
+}
+
+/// A snapshot of an image that was written, grown and emptied afterwards.
+std::unique_ptr<BlockReader> rbd_snapshot_reader(const ScratchDirectory&,
+                                                 std::span<const std::byte> content) {
+  const std::string uri = make_image(content);
+  {
+    const auto image = RbdImage::open_shared(CephLab::get().attach(uri));
+    image->create_snapshot("then");
+    image->resize(content.size() + 70000);
+  }
+  write_image(uri, 0, std::vector<std::byte>(70000, std::byte{0x55}));
+  zero_image(uri, content.size() / 2, content.size() / 2);
+  return std::make_unique<RbdReader>(RbdImage::open(CephLab::get().attach(uri + "@then")));
+}
+
+/// A clone that has some objects of its own and the others from its parent.
+std::unique_ptr<BlockReader> rbd_clone_reader(const ScratchDirectory&,
+                                              std::span<const std::byte> content) {
+  std::vector<std::byte> parent(content.begin(), content.end());
+  const std::size_t own = content.size() / 3;
+  std::fill_n(parent.begin(), own, std::byte{0});
+  const std::string uri = make_image(parent);
+  RbdImage::open_shared(CephLab::get().attach(uri))->create_snapshot("base");
+  const std::string child = CephLab::get().new_uri();
+  constexpr std::uint64_t k_default_features = 61;
+  constexpr int k_order = 14;
+  clone_image(uri, "base", child, k_default_features, k_order);
+  write_image(child, 0, content.first(own));
+  return std::make_unique<RbdReader>(RbdImage::open(CephLab::get().attach(child)));
+}
+
 std::vector<Kind> kinds() {
   using Keep = std::vector<std::shared_ptr<void>>;
   const auto nbdkit = [](std::vector<std::string> before, std::vector<std::string> after) {
@@ -121,6 +158,9 @@ std::vector<Kind> kinds() {
        },
        {}},
       {"version_in_a_directory", 1, true, false, {}, version_reader},
+      {"Rbd", 1, true, false, {}, rbd_reader},
+      {"RbdSnapshot", 1, true, false, {}, rbd_snapshot_reader},
+      {"RbdClone", 1, true, false, {}, rbd_clone_reader},
       {"nbdkit", 1, true, false, nbdkit({}, {}), {}},
       {"nbdkit_one_connection",
        1,
@@ -145,6 +185,11 @@ std::vector<Kind> kinds() {
 class BlockReaderConformance : public ::testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
+    if (GetParam().name.starts_with("Rbd")) {
+      if (const std::string why = CephLab::why_missing(); !why.empty()) {
+        GTEST_SKIP() << why;
+      }
+    }
     if (GetParam().needs_loop) {
       if (const std::string why = why_no_loop_devices(); !why.empty()) {
         GTEST_SKIP() << why;

@@ -1,7 +1,6 @@
 #include "object_store_servers.hpp"
 
 #include <memory>
-#include <stdexcept>
 
 #include "hamal/block/endpoint.hpp"
 #include "hamal/config/config.hpp"

@@ -22,6 +22,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         std::abort();
       }
     }
+    if (endpoint.kind == hamal::EndpointKind::rbd) {
+      const hamal::Endpoint again =
+          hamal::parse_endpoint(hamal::rbd_uri(endpoint.rbd, endpoint.snapshot));
+      if (again.rbd.cluster != endpoint.rbd.cluster || again.rbd.pool != endpoint.rbd.pool ||
+          again.rbd.space != endpoint.rbd.space || again.rbd.image != endpoint.rbd.image ||
+          again.snapshot != endpoint.snapshot) {
+        std::abort();
+      }
+    }
   } catch (const hamal::Error& error) {
     if (error.kind() != hamal::ErrorKind::usage) {
       std::abort();

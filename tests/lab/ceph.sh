@@ -8,7 +8,8 @@
 #   ceph.sh run DIR      start, then stop as soon as standard input ends: with the death of whoever holds it
 #
 # On loopback, on ports that were free, without systemd, without root. CEPH_STORE is memstore (the default)
-# or bluestore on a sparse file; CEPH_POOLS names pools for RBD ("rbd"); CEPH_RGW=no leaves radosgw away.
+# or bluestore on a sparse file; CEPH_POOLS names pools for RBD ("rbd"); CEPH_RGW=no leaves radosgw away;
+# CEPH_RBD_ORDER makes the objects of new images 2^ORDER bytes.
 # DIR/ca.pem is what a client of https_endpoint trusts.
 set -euo pipefail
 
@@ -84,6 +85,7 @@ osd memory target = 1073741824
 osd scrub load threshold = 0.01
 [client]
 rbd cache = false
+rbd default order = ${CEPH_RBD_ORDER:-22}
 [client.rgw]
 rgw frontends = beast endpoint=127.0.0.1:$http_port ssl_endpoint=127.0.0.1:$https_port ssl_certificate=$dir/server.pem ssl_private_key=$dir/server.key
 rgw thread pool size = 64
@@ -218,7 +220,7 @@ start() {
   daemon osd ceph-osd -i 0
   # shellcheck disable=SC2086  # a list of words
   monitor_commands pools ${CEPH_POOLS:-rbd}
-  printf '%s\n' "ceph_conf=$dir/ceph.conf" "keyring=$dir/keyring" "pools=${CEPH_POOLS:-rbd}"
+  printf '%s\n' "mon_host=[v2:127.0.0.1:$mon_port/0]" "ceph_conf=$dir/ceph.conf" "keyring=$dir/keyring" "pools=${CEPH_POOLS:-rbd}"
   if [[ ${CEPH_RGW:-yes} == yes ]]; then
     make_certificates
     start_radosgw

@@ -15,7 +15,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 ROW = re.compile(r"^\|\s*`([a-z/_]+)`\s*\|([^|]*)\|")
 # Slow to compile, or likely to be replaced: no other folder should notice them.
 PRIVATE_LIBRARIES = ("CLI/", "nlohmann/", "soci/", "spdlog/", "libnbd.h", "ini.h", "INIReader.h",
-                     "openssl/", "xxhash.h", "zstd.h", "sqlite3.h", "curl/", "libxml/")
+                     "rados/", "rbd/", "openssl/", "xxhash.h", "zstd.h", "sqlite3.h", "curl/", "libxml/")
 # Its headers bring one of them, for the .cpp files of other folders.
 SHARED_PRIVATE = "json"
 

@@ -198,6 +198,10 @@ void Session::check_leases() const {
   }
 }
 
+Endpoint Session::parse_endpoint(const std::string& uri) {
+  return m_ceph.attach(hamal::parse_endpoint(uri));
+}
+
 std::unique_ptr<Platform> Session::open_platform(const std::string& name, Marking marking) {
   return open_platform(name, marking, cancel());
 }

@@ -6,7 +6,9 @@
 #include <string_view>
 
 #include "common/common_options.hpp"
+#include "hamal/block/endpoint.hpp"
 #include "hamal/config/config.hpp"
+#include "hamal/platform/ceph_clusters.hpp"
 #include "hamal/platform/platform.hpp"
 #include "hamal/report/log.hpp"
 #include "hamal/report/progress.hpp"
@@ -53,6 +55,8 @@ class Session {
   LeaseKeeper& lease_keeper();
   /// Throws Error(busy) once any lease that is held is lost. Thread-safe, and cheap.
   void check_leases() const;
+  /// parse_endpoint(), with the cluster of the configuration where it is one in Ceph.
+  Endpoint parse_endpoint(const std::string& uri);
 
   std::unique_ptr<Platform> open_platform(const std::string& name,
                                           Marking marking = Marking::needed);
@@ -79,6 +83,7 @@ class Session {
   std::unique_ptr<State> m_state;
   std::string m_proxy_id;
   LeaseOwner m_lease_owner;
+  CephClusters m_ceph{m_config};
   std::unique_ptr<LeaseKeeper> m_lease_keeper;  // last: its thread uses the log
 };
 

@@ -28,7 +28,10 @@ void say_not_ended(const SnapshotDocument& document, const Error& error, Session
 }
 
 /// As the platform will call it: one vm has one lock and one set of records, however it is written.
-std::string adhoc_vm_id(const VmOperand& vm) {
+std::string adhoc_vm_id(const VmOperand& vm, Session& session) {
+  if (vm.platform == "rbd") {
+    return rbd_uri(session.parse_endpoint(vm.vm).rbd);
+  }
   if (vm.platform != "file") {
     return vm.vm;
   }
@@ -195,9 +198,9 @@ void end_snapshot(const SnapshotDocument& document, Outcome outcome, Session& se
                      outcome == Outcome::committed ? "committed" : "failed");
 }
 
-std::string resolve_vm(Platform& platform, const Session& session, const VmOperand& vm) {
+std::string resolve_vm(Platform& platform, Session& session, const VmOperand& vm) {
   if (!session.config().platforms.contains(vm.platform)) {
-    return adhoc_vm_id(vm);
+    return adhoc_vm_id(vm, session);
   }
   const std::vector<Vm> all = platform.vms();
   const std::vector<Vm> matches = vms_called(all, vm.vm);

@@ -24,7 +24,7 @@ namespace hamal {
 
 /// The id of a vm given by id or name; throws Error(usage) naming the ones there are. The vm of an
 /// ad-hoc platform is what was given.
-std::string resolve_vm(Platform& platform, const Session& session, const VmOperand& vm);
+std::string resolve_vm(Platform& platform, Session& session, const VmOperand& vm);
 
 /// The change ids that checkpoints and interrupted runs of the document's disks, on any target,
 /// still count from (rule 11).

@@ -9,6 +9,13 @@
 
 namespace hamal {
 
+std::string adhoc_platform(const Endpoint& endpoint) {
+  if (endpoint.kind == EndpointKind::rbd) {
+    return "rbd";
+  }
+  return endpoint.kind == EndpointKind::nbd ? "nbd" : "file";
+}
+
 VmOperand parse_vm_operand(const std::string& first, const std::string& second) {
   if (!second.empty()) {
     return {first, second};
@@ -20,7 +27,7 @@ VmOperand parse_vm_operand(const std::string& first, const std::string& second) 
     if (endpoint.kind == EndpointKind::directory || endpoint.kind == EndpointKind::s3) {
       return {first, {}};
     }
-    return {endpoint.kind == EndpointKind::nbd ? "nbd" : "file", first};
+    return {adhoc_platform(endpoint), first};
   }
   if (colon == std::string::npos || colon == 0 || colon + 1 == first.size()) {
     throw Error(ErrorKind::usage, "names no vm", first,

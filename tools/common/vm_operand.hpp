@@ -14,8 +14,11 @@ struct VmOperand {
   std::string vm;
 };
 
+/// The type word of what opens an endpoint that is no platform's disk.
+std::string adhoc_platform(const Endpoint& endpoint);
+
 /// `second` empty: `first` is "NAME:VM" (VM percent-encoded) or an endpoint, whose platform is the
-/// type word (file, nbd) and whose vm is the endpoint itself; a repository's endpoint is a
+/// type word (file, nbd, rbd) and whose vm is the endpoint itself; a repository's endpoint is a
 /// platform, its vm is empty then. Throws Error(usage).
 VmOperand parse_vm_operand(const std::string& first, const std::string& second = {});
 

@@ -24,7 +24,8 @@ BaseChooser make_chooser(const ReadRequest& request, Session& session,
       }
       return base_of_target(
           session.state(), request.target,
-          request.form == ReadForm::extents ? Interrupted::mended : Interrupted::not_mended);
+          request.form == ReadForm::extents ? Interrupted::mended : Interrupted::not_mended,
+          [&session](const std::string& uri) { return session.parse_endpoint(uri); });
     case BaseFrom::since:
       return base_of_change_ids(request.since);
     case BaseFrom::full:

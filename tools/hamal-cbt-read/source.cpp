@@ -5,6 +5,7 @@
 
 #include "common/input.hpp"
 #include "common/snapshot_cycle.hpp"
+#include "common/vm_operand.hpp"
 #include "hamal/block/endpoint.hpp"
 #include "hamal/sync/read_changes.hpp"
 #include "hamal/util/error.hpp"
@@ -36,8 +37,7 @@ ReadSource open_source(const ReadRequest& request, Session& session) {
       wanted.push_back(endpoint->disk);
     }
   } else if (endpoint && endpoint->kind != EndpointKind::platform) {
-    const char* type = endpoint->kind == EndpointKind::nbd ? "nbd" : "file";
-    source.platform = session.open_platform(type, Marking::unneeded);
+    source.platform = session.open_platform(adhoc_platform(*endpoint), Marking::unneeded);
     // Naming the image itself is the operator's word that it is still: nothing is created.
     SnapshotOptions options;
     options.offline = Offline::yes;

@@ -94,6 +94,7 @@ void read_secrets(const Config& config) {
   };
   read_all("platform", config.platforms);
   read_all("s3", config.s3);
+  read_all("ceph", config.ceph);
 }
 
 int check(const ConfigRequest& request, Session& session) {

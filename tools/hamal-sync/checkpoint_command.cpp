@@ -20,7 +20,7 @@ namespace hamal {
 namespace {
 
 std::string identity_of(const std::string& target, Session& session) {
-  const Endpoint endpoint = parse_endpoint(target);
+  const Endpoint endpoint = session.parse_endpoint(target);
   return is_repository(endpoint)
              ? open_object_store(endpoint, session.config(), session.cancel())->canonical()
              : canonical_target(endpoint);

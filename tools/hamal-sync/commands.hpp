@@ -39,7 +39,8 @@ std::string restore_point_text(const Checkpoint& checkpoint, State& state);
 
 /// The endpoint each disk is written to: its --map, else the pattern. Throws Error(usage) for a
 /// --map of no disk.
-std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHeader& header);
+std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHeader& header,
+                                     Session& session);
 /// `platform_type`: whose section says how targets are known again.
 SyncOptions sync_options(const SyncRequest& request, const Config& config,
                          const std::string& platform_type);

@@ -80,7 +80,7 @@ ComparedDisk open_source(const SyncRequest& request, Session& session) {
   if (const std::string repository = restored_repository(request); !repository.empty()) {
     return open_version_disk(request, repository, session);
   }
-  return {nullptr, open_block_reader(parse_endpoint(request.source), &session.cancel())};
+  return {nullptr, open_block_reader(session.parse_endpoint(request.source), &session.cancel())};
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ ComparedDisk open_source(const SyncRequest& request, Session& session) {
 int compare_endpoints(const SyncRequest& request, Session& session) {
   const ComparedDisk opened = open_source(request, session);
   const auto& source = opened.reader;
-  const auto target = open_block_reader(parse_endpoint(request.target), &session.cancel());
+  const auto target = open_block_reader(session.parse_endpoint(request.target), &session.cancel());
   const auto result =
       compare_disks({*source, *target,
                      request.readers.value_or(session.config().data_sync.pre_disk_readers_count),

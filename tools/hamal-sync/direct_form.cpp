@@ -60,7 +60,7 @@ class Bases {
     header.vm_name = source.named.vm_name;
     header.disks.emplace_back().id = disk.id;
     header.disks.back().index = index;
-    const Endpoint target = choose_targets(m_request, header)[0];
+    const Endpoint target = choose_targets(m_request, header, m_session)[0];
     if (!is_repository(target)) {
       return base_on_target(m_session.state(), source.named, disk, target, Interrupted::mended);
     }
@@ -116,7 +116,7 @@ SyncResult sync_document(const SyncRequest& request, Session& session, Platform&
     disk.header.id = source.named.disks.at(position_of(document, disk.header.id)).id;
   }
   const StreamHeader header = stream_header(source.named, changes);
-  const auto targets = choose_targets(request, header);
+  const auto targets = choose_targets(request, header, session);
   auto disks = collect_plans(changes, plan_directory(session, header), session.cancel());
   session.progress().done(document.vm_name);
   const SyncOptions options = sync_options(request, session.config(), document.platform_type);
@@ -147,6 +147,8 @@ VmOperand operand_of(const Endpoint& endpoint) {
       return {endpoint.platform, endpoint.vm};
     case EndpointKind::nbd:
       return {"nbd", endpoint.uri};
+    case EndpointKind::rbd:
+      return {"rbd", endpoint.uri};
     case EndpointKind::file:
     case EndpointKind::device:
       return {"file", endpoint.uri};
@@ -180,13 +182,13 @@ void require_names(const SyncRequest& request, const Endpoint& source) {
 int sync_from_source(const SyncRequest& request, Session& session, RunMetrics& metrics) {
   const Endpoint endpoint = parse_endpoint(request.source);
   require_names(request, endpoint);
-  if (!endpoint.snapshot.empty()) {
+  if (endpoint.kind == EndpointKind::platform && !endpoint.snapshot.empty()) {
     return sync_held(request, session, endpoint, metrics);
   }
   SnapshotWish wish{operand_of(endpoint), {}, {}};
   if (endpoint.kind == EndpointKind::platform) {
     wish.options.disks = {endpoint.disk};
-  } else {
+  } else if (endpoint.kind != EndpointKind::rbd) {  // Ceph can freeze its images
     wish.options.offline = Offline::yes;
   }
   const auto platform = session.open_platform(wish.vm.platform);

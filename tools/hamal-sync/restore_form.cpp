@@ -39,13 +39,13 @@ int sync_from_repository(const SyncRequest& request, Session& session, RunMetric
     header.vm_name = of.vm_name;
     header.disks.emplace_back().id = disk.id;
     header.disks.back().index = index;
-    return base_on_target(session.state(), of, disk, choose_targets(request, header)[0],
+    return base_on_target(session.state(), of, disk, choose_targets(request, header, session)[0],
                           Interrupted::mended);
   };
   session.progress().phase(document.vm_name, "planning", 0);
   auto changes = read_changes(*platform, document, find_disks(document, request.disks), choose);
   const StreamHeader header = stream_header(document, changes);
-  const auto targets = choose_targets(request, header);
+  const auto targets = choose_targets(request, header, session);
   auto disks = collect_plans(changes, plan_directory(session, header), session.cancel());
   session.progress().done(document.vm_name);
   const SyncSource source{

@@ -46,11 +46,12 @@ int run_hamal_sync(const SyncRequest& request, Session& session) {
   return static_cast<int>(ExitStatus::failed);
 }
 
-std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHeader& header) {
+std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHeader& header,
+                                     Session& session) {
   std::vector<Endpoint> targets(header.disks.size());
   for (std::size_t i = 0; i < targets.size(); ++i) {
     if (!request.target.empty()) {
-      targets[i] = parse_endpoint(expand_target_pattern(
+      targets[i] = session.parse_endpoint(expand_target_pattern(
           request.target, header.vm_name, header.vm_id, header.disks[i].id, header.disks[i].index));
     }
   }
@@ -64,7 +65,7 @@ std::vector<Endpoint> choose_targets(const SyncRequest& request, const StreamHea
                   "write --map DISK=URI with the id of a disk");
     }
     targets[static_cast<std::size_t>(disk - header.disks.begin())] =
-        parse_endpoint(map.substr(equals + 1));
+        session.parse_endpoint(map.substr(equals + 1));
   }
   for (std::size_t i = 0; i < targets.size(); ++i) {
     if (targets[i].uri.empty()) {

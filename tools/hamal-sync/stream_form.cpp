@@ -51,7 +51,7 @@ class HeaderSource {
 int sync_extent_stream(const SyncRequest& request, Session& session, ExtentStreamReader& stream,
                        RunMetrics& metrics) {
   const StreamHeader& header = stream.header();
-  const auto targets = choose_targets(request, header);
+  const auto targets = choose_targets(request, header, session);
   const auto lock = lock_vm_of(header, request, session);
   session.progress().phase(header.vm_name, "planning", 0);
   auto disks = collect_plans(stream, plan_directory(session, header), session.cancel());
@@ -76,7 +76,7 @@ int sync_extent_stream(const SyncRequest& request, Session& session, ExtentStrea
 int sync_data_stream(const SyncRequest& request, Session& session, DataStreamReader& stream,
                      RunMetrics& metrics) {
   const StreamHeader& header = stream.header();
-  const auto targets = choose_targets(request, header);
+  const auto targets = choose_targets(request, header, session);
   const auto lock = lock_vm_of(header, request, session);
   StreamRecord first;
   auto disks = collect_plans(stream, plan_directory(session, header), session.cancel(), first);

@@ -8,6 +8,8 @@
 #include "hamal/block/endpoint.hpp"
 #include "hamal/block/file_reader.hpp"
 #include "hamal/block/nbd_reader.hpp"
+#include "hamal/block/rbd_image.hpp"
+#include "hamal/block/rbd_reader.hpp"
 #include "hamal/util/error.hpp"
 
 namespace hamal {
@@ -53,6 +55,8 @@ std::unique_ptr<BlockReader> open_block_reader(const Endpoint& endpoint,
       return std::make_unique<FileReader>(endpoint.uri, endpoint.path);
     case EndpointKind::nbd:
       return std::make_unique<NbdReader>(endpoint.uri, std::vector<std::string>{}, cancel);
+    case EndpointKind::rbd:
+      return std::make_unique<RbdReader>(RbdImage::open(endpoint));
     case EndpointKind::directory:
     case EndpointKind::s3:
       throw repository_refused(endpoint);

@@ -39,7 +39,8 @@ class BlockReader {
 /// Throws what progress() throws.
 void drive(IoQueue& queue, const bool& pending);
 
-/// Opens file:, device and nbd endpoints; others are an Error(usage). Waiting for a server ends
+/// Opens file:, device, nbd and rbd endpoints (these with a cluster attached); others are an
+/// Error(usage). Waiting for a server ends
 /// when `cancel` (which outlives the reader) is requested.
 struct Endpoint;
 class CancelToken;

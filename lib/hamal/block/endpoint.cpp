@@ -14,7 +14,8 @@ namespace {
 constexpr const char* k_grammar =
     "an endpoint is file:PATH, /dev/NAME, nbd://HOST[:PORT]/EXPORT, "
     "nbd+unix:///EXPORT?socket=PATH (nbds: the same with TLS), NAME:VM/DISK[@SNAPSHOT] with NAME "
-    "a [platform NAME] section, dir:PATH or s3://NAME/PREFIX with NAME an [s3 NAME] section; see "
+    "a [platform NAME] section, rbd:POOL/IMAGE[@SNAP] or rbd://NAME/POOL/IMAGE[@SNAP] with NAME a "
+    "[ceph NAME] section, dir:PATH or s3://NAME/PREFIX with NAME an [s3 NAME] section; see "
     "hamal(7)";
 
 /// Longer than any path or export name can be, encoded.
@@ -22,7 +23,7 @@ constexpr std::size_t k_max_uri = 32768;
 
 constexpr std::array<std::string_view, 4> k_nbd_schemes = {"nbd", "nbds", "nbd+unix", "nbds+unix"};
 constexpr std::array<std::string_view, 2> k_store_schemes = {"dir", "s3"};
-constexpr std::array<std::string_view, 1> k_planned_schemes = {"rbd"};
+constexpr std::string_view k_rbd_scheme = "rbd";
 constexpr std::array<std::string_view, 11> k_reserved = {
     "file",    "device",     "vmware", "openstack_ceph", "fusion_compute", "qemu",
     "libvirt", "repository", "https",  "http",           "nbd+vsock"};
@@ -132,6 +133,41 @@ Endpoint parse_s3(std::string_view uri, std::string_view rest) {
   return endpoint;
 }
 
+Endpoint parse_rbd(std::string_view uri, std::string_view rest) {
+  Endpoint endpoint;
+  endpoint.kind = EndpointKind::rbd;
+  endpoint.uri = uri;
+  if (rest.starts_with("//")) {
+    rest.remove_prefix(2);
+    const std::size_t slash = std::min(rest.find('/'), rest.size());
+    endpoint.rbd.cluster = rest.substr(0, slash);
+    if (!is_name(endpoint.rbd.cluster)) {
+      refuse(uri, "\"" + printable(endpoint.rbd.cluster) +
+                      "\" cannot be the name of a [ceph NAME] section");
+    }
+    rest.remove_prefix(std::min(slash + 1, rest.size()));
+  }
+  if (const std::size_t at = rest.find('@'); at != std::string_view::npos) {
+    endpoint.snapshot = decode(uri, rest.substr(at + 1), "snapshot");
+    rest = rest.substr(0, at);
+  }
+  const std::size_t first = rest.find('/');
+  if (first == std::string_view::npos) {
+    refuse(uri, "\"/IMAGE\" is missing behind the pool");
+  }
+  endpoint.rbd.pool = decode(uri, rest.substr(0, first), "pool");
+  rest.remove_prefix(first + 1);
+  if (const std::size_t second = rest.find('/'); second != std::string_view::npos) {
+    endpoint.rbd.space = decode(uri, rest.substr(0, second), "namespace");
+    rest.remove_prefix(second + 1);
+  }
+  if (rest.find('/') != std::string_view::npos) {
+    refuse(uri, "more than POOL/NAMESPACE/IMAGE (write %2F inside a name)");
+  }
+  endpoint.rbd.image = decode(uri, rest, "image");
+  return endpoint;
+}
+
 Endpoint parse_nbd(std::string_view uri, std::string_view scheme, std::string_view rest) {
   if (!rest.starts_with("//")) {
     refuse(uri, "\"//\" is missing behind " + std::string(scheme) + ":");
@@ -182,7 +218,7 @@ Endpoint parse_platform(std::string_view uri, std::string_view name, std::string
 
 bool is_reserved_scheme(std::string_view word) {
   return contains(k_reserved, word) || contains(k_nbd_schemes, word) ||
-         contains(k_store_schemes, word) || contains(k_planned_schemes, word);
+         contains(k_store_schemes, word) || word == k_rbd_scheme;
 }
 
 Endpoint parse_endpoint(std::string_view uri) {
@@ -220,8 +256,8 @@ Endpoint parse_endpoint(std::string_view uri) {
   if (scheme == "s3") {
     return parse_s3(uri, rest);
   }
-  if (contains(k_planned_schemes, scheme)) {
-    refuse(uri, std::string(scheme) + ": endpoints cannot be opened by this version");
+  if (scheme == k_rbd_scheme) {
+    return parse_rbd(uri, rest);
   }
   if (contains(k_reserved, scheme)) {
     refuse(uri, "\"" + std::string(scheme) +
@@ -243,6 +279,20 @@ std::string file_uri(std::string_view path) {
     path.remove_prefix(1);
   }
   return "file:" + percent_encode(path, "/+,:=@");
+}
+
+std::string rbd_uri(const RbdName& name, std::string_view snapshot) {
+  const std::string keep = "+,:=";
+  std::string uri = name.cluster.empty() ? "rbd:" : "rbd://" + name.cluster + "/";
+  uri += percent_encode(name.pool, keep) + "/";
+  if (!name.space.empty()) {
+    uri += percent_encode(name.space, keep) + "/";
+  }
+  uri += percent_encode(name.image, keep);
+  if (!snapshot.empty()) {
+    uri += "@" + percent_encode(snapshot, keep);
+  }
+  return uri;
 }
 
 std::string platform_uri(std::string_view name, std::string_view vm, std::string_view disk,

@@ -98,8 +98,8 @@ struct RepositorySection {
   unsigned compression = 1;  ///< level of zstd, 0: none
 };
 
-/// A [platform NAME], [s3 NAME] or [job NAME] section: checked by what uses it, with the origin of
-/// each value at hand.
+/// A [platform NAME], [s3 NAME], [ceph NAME] or [job NAME] section: checked by what uses it, with
+/// the origin of each value at hand.
 struct NamedSection {
   std::string name;
   ConfigOrigin origin;
@@ -126,6 +126,7 @@ struct Config {
   SecretReference database_password;
   std::map<std::string, NamedSection> platforms;
   std::map<std::string, NamedSection> s3;
+  std::map<std::string, NamedSection> ceph;
   std::map<std::string, NamedSection> jobs;
   /// {section, key} of the sections that exist once → where it was set last; absent: the default.
   std::map<std::pair<std::string, std::string>, ConfigOrigin> origins;

@@ -53,6 +53,7 @@ std::vector<EffectiveKey> effective_keys(const Config& config) {
   }
   add_named("platform", config.platforms, all);
   add_named("s3", config.s3, all);
+  add_named("ceph", config.ceph, all);
   add_named("job", config.jobs, all);
   return all;
 }

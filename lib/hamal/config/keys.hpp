@@ -32,7 +32,7 @@ const std::vector<KeySpec>& config_keys();
 
 /// A key of the sections [kind NAME].
 struct NamedKeySpec {
-  std::string kind;                ///< platform, s3, job
+  std::string kind;                ///< platform, s3, ceph, job
   std::string key;                 ///< "disk.*" stands for each key with that beginning
   std::vector<std::string> types;  ///< the platform types that have it; empty: all
   std::string allowed;

@@ -102,13 +102,13 @@ void ConfigLoader::open_section(const std::string& file, const IniSection& secti
     open_named(origin, section.name);
     return;
   }
-  std::vector<std::string> names{"platform NAME", "s3 NAME", "job NAME"};
+  std::vector<std::string> names{"platform NAME", "s3 NAME", "ceph NAME", "job NAME"};
   for (const KeySpec& spec : config_keys()) {
     names.push_back(spec.section);
   }
   std::string hint = suggestion(section.name, names, "[", "]");
   if (hint.empty() && !name.empty()) {
-    hint = suggestion(kind, {"platform", "s3", "job"}, "[", " NAME]");
+    hint = suggestion(kind, {"platform", "s3", "ceph", "job"}, "[", " NAME]");
   }
   warn(origin, fmt::format("[{}]: unknown section, ignored{}", escape_control(section.name), hint));
 }
@@ -195,7 +195,7 @@ void ConfigLoader::note_duplicate(const ConfigOrigin& origin, const IniEntry& en
 }
 
 Config ConfigLoader::finish() {
-  for (const char* const kind : {"platform", "s3", "job"}) {
+  for (const char* const kind : {"platform", "s3", "ceph", "job"}) {
     for (const auto& [name, section] : *sections_of(kind)) {
       check_named(kind, section);
       if (kind == std::string_view("s3")) {
@@ -322,6 +322,9 @@ std::map<std::string, NamedSection>* ConfigLoader::sections_of(const std::string
   }
   if (kind == "s3") {
     return &m_config.s3;
+  }
+  if (kind == "ceph") {
+    return &m_config.ceph;
   }
   return kind == "job" ? &m_config.jobs : nullptr;
 }

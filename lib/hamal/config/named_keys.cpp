@@ -1,4 +1,4 @@
-// The keys of [platform NAME], [s3 NAME] and [job NAME].
+// The keys of [platform NAME], [s3 NAME], [ceph NAME] and [job NAME].
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -149,6 +149,22 @@ void add_s3(std::vector<NamedKeySpec>& keys) {
   keys.push_back(key(s, "object_lock_mode", k_any, allowed_words(modes), one_of(modes)));
 }
 
+void add_ceph(std::vector<NamedKeySpec>& keys) {
+  const string c = "ceph";
+  keys.push_back(key(c, "mon_host", k_any, "addresses of monitors, as in ceph.conf"));
+  keys.push_back(key(c, "conf_file", k_any, "an absolute path", is_absolute));
+  keys.push_back(key(c, "user", k_any, "a CephX user without client."));
+  keys.push_back(secret_key(c, "keyring", k_any));
+  const std::vector<string> auths{"cephx", "none"};
+  keys.push_back(key(c, "auth", k_any, allowed_words(auths), one_of(auths)));
+  const std::vector<string> diffs{"exact", "fast"};
+  keys.push_back(key(c, "diff", k_any, allowed_words(diffs), one_of(diffs)));
+  const DurationRange patience{std::chrono::seconds(1), std::chrono::hours(1)};
+  for (const char* name : {"osd_timeout", "mon_timeout"}) {
+    keys.push_back(key(c, name, k_any, allowed_duration(patience), is_within(patience)));
+  }
+}
+
 void add_job(std::vector<NamedKeySpec>& keys) {
   const string j = "job";
   keys.push_back(key(j, "platform", k_any, "the NAME of a [platform NAME] section"));
@@ -179,6 +195,7 @@ const std::vector<NamedKeySpec>& named_keys() {
     add_platform(all);
     add_vmware(all);
     add_s3(all);
+    add_ceph(all);
     add_job(all);
     return all;
   }();

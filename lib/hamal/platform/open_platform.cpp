@@ -6,6 +6,7 @@
 #include "hamal/platform/nbd/nbd_platform.hpp"
 #include "hamal/platform/platform.hpp"
 #include "hamal/platform/qemu/qemu_platform.hpp"
+#include "hamal/platform/rbd/rbd_platform.hpp"
 #include "hamal/platform/repository/repository_platform.hpp"
 #include "hamal/platform/vmware/vmware_platform.hpp"
 #include "hamal/util/error.hpp"
@@ -27,6 +28,7 @@ constexpr std::array k_types = {
     Type{"file", make_file_platform, Adhoc::yes},
     Type{"nbd", make_nbd_platform, Adhoc::yes},
     Type{"qemu", make_qemu_platform, Adhoc::no},
+    Type{"rbd", make_rbd_platform, Adhoc::yes},
     Type{"repository", make_repository_platform, Adhoc::no},
     Type{"vmware", make_vmware_platform, Adhoc::no},
 };
@@ -56,7 +58,7 @@ std::string known_types() {
   std::string hint = near.empty() ? "" : "did you mean " + near + "? ";
   hint += listed.empty() ? "the configuration has none" : "the configuration has " + listed;
   throw Error(ErrorKind::usage, "no section [platform " + name + "]", name,
-              hint + "; file and nbd need none");
+              hint + "; file, nbd and rbd need none");
 }
 
 }  // namespace

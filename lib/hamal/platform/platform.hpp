@@ -104,9 +104,8 @@ class Platform {
 /// snapshots, the versions, are always there: nothing is created or held.
 bool is_repository_platform(const Config& config, const std::string& name);
 
-/// The [platform NAME] section's platform, or an ad-hoc one when `name` is a type word (file, nbd)
-/// or a repository's endpoint.
-/// Throws Error(usage) naming the sections there are.
+/// The [platform NAME] section's platform, or an ad-hoc one when `name` is a type word (file, nbd,
+/// rbd) or a repository's endpoint. Throws Error(usage) naming the sections there are.
 std::unique_ptr<Platform> open_platform(const std::string& name, const PlatformContext& context);
 
 }  // namespace hamal

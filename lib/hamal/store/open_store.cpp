@@ -18,6 +18,7 @@ std::unique_ptr<ObjectStore> open_object_store(const Endpoint& endpoint, const C
     case EndpointKind::device:
     case EndpointKind::nbd:
     case EndpointKind::platform:
+    case EndpointKind::rbd:
       break;
   }
   throw Error(ErrorKind::usage, "not an object store", endpoint.uri,

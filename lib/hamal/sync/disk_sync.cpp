@@ -113,8 +113,7 @@ void DiskSync::check_flag(BlockReader& target) {
 }
 
 void DiskSync::check_flag_early() {
-  std::error_code error;
-  if (m_endpoint.kind == EndpointKind::nbd || std::filesystem::exists(m_endpoint.path, error)) {
+  if (target_exists(m_endpoint)) {
     check_flag(*open_block_reader(m_endpoint, &m_context.cancel));
   }
 }
@@ -135,6 +134,7 @@ void DiskSync::open_target() {
                            .create = whole,
                            .known = m_result.before.has_value() || m_mark.has_value(),
                            .cancel = &m_context.cancel}));
+  take_identity();
   m_result.target_created = m_target->created();
   if (!m_target->overridden().empty()) {
     overridden(m_target->overridden());
@@ -168,6 +168,17 @@ void DiskSync::open_target() {
   if (m_mark && !m_mark->plan_path.empty()) {
     ::unlink(m_mark->plan_path.c_str());
   }
+}
+
+// An image in Ceph has an identity of its own only once it is there.
+void DiskSync::take_identity() {
+  if (m_target->canonical() == m_result.target) {
+    return;
+  }
+  m_created_lock = std::make_unique<FileLock>(m_context.lock_path(m_target->canonical()),
+                                              "target " + m_endpoint.uri, m_context.holder,
+                                              m_context.wait, m_context.cancel);
+  m_result.target = m_target->canonical();
 }
 
 void DiskSync::keep_restore_point() {

@@ -35,6 +35,8 @@ class DiskSync final : public DiskRun {
   DiskIdentity identity() const;
   /// What becomes of an interrupted run's plan.
   void choose_continuation();
+  /// Of a target that had none before it was created.
+  void take_identity();
   /// Before the target changes, and before the mark (restore_point.hpp).
   void keep_restore_point();
   void mark();
@@ -53,6 +55,7 @@ class DiskSync final : public DiskRun {
   const Endpoint& m_endpoint;
   std::mutex& m_state_mutex;
   std::unique_ptr<FileLock> m_lock;
+  std::unique_ptr<FileLock> m_created_lock;
   std::optional<InProgress> m_mark;  // what an interrupted run left
   std::string m_flag_key;
   std::string m_installation;

@@ -84,12 +84,13 @@ Base base_on_target(State& state, const SnapshotDocument& document, const Snapsh
                             mendable ? Interrupted::mended : Interrupted::not_mended);
 }
 
-BaseChooser base_of_target(State& state, const std::string& target_pattern, Interrupted how) {
-  return [&state, target_pattern, how](const SnapshotDocument& document, const SnapshotDisk& disk,
-                                       std::size_t index) {
+BaseChooser base_of_target(State& state, const std::string& target_pattern, Interrupted how,
+                           const EndpointParser& parse) {
+  return [&state, target_pattern, how, parse](const SnapshotDocument& document,
+                                              const SnapshotDisk& disk, std::size_t index) {
     return base_on_target(state, document, disk,
-                          parse_endpoint(expand_target_pattern(target_pattern, document.vm_name,
-                                                               document.vm_id, disk.id, index)),
+                          parse(expand_target_pattern(target_pattern, document.vm_name,
+                                                      document.vm_id, disk.id, index)),
                           how);
   };
 }

@@ -42,9 +42,12 @@ Base base_of_checkpoint(const SnapshotDisk& disk, const std::optional<Checkpoint
 Base base_on_target(State& state, const SnapshotDocument& document, const SnapshotDisk& disk,
                     const Endpoint& target, Interrupted how);
 
+/// What makes an endpoint of a URI: parse_endpoint(), and what else its kind needs.
+using EndpointParser = std::function<Endpoint(const std::string& uri)>;
 /// Looks the checkpoint up in `state` (which outlives the chooser) by the canonical identity of the
 /// expanded pattern.
-BaseChooser base_of_target(State& state, const std::string& target_pattern, Interrupted how);
+BaseChooser base_of_target(State& state, const std::string& target_pattern, Interrupted how,
+                           const EndpointParser& parse);
 /// Checkpoints that came as files. One that is of another platform, vm or none of the document's
 /// disks is an Error(usage); a disk without one is a full.
 BaseChooser base_of_checkpoints(std::vector<Checkpoint> checkpoints);

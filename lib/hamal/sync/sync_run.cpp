@@ -31,10 +31,17 @@ bool is_path(const Endpoint& endpoint) {
   return endpoint.kind == EndpointKind::file || endpoint.kind == EndpointKind::device;
 }
 
+bool is_image(const Endpoint& a, const Endpoint& b) {
+  return a.kind == EndpointKind::rbd && b.kind == EndpointKind::rbd &&
+         (a.rbd.cluster.empty() || b.rbd.cluster.empty() || a.rbd.cluster == b.rbd.cluster) &&
+         a.rbd.pool == b.rbd.pool && a.rbd.space == b.rbd.space && a.rbd.image == b.rbd.image;
+}
+
 bool is_same(const Endpoint& source, const Endpoint& target) {
   std::error_code error;  // what does not exist is nothing else either
   return (is_path(source) && is_path(target) &&
           std::filesystem::equivalent(source.path, target.path, error)) ||
+         is_image(source, target) ||
          (source.kind == target.kind && source.kind == EndpointKind::nbd &&
           canonical_target(source) == canonical_target(target));
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "hamal/target/target.hpp"
@@ -20,9 +21,13 @@ std::string canonical_nbd(const std::string& uri);
 std::unique_ptr<Target> open_nbd_target(const Endpoint& endpoint, std::uint64_t size,
                                         const TargetOptions& options);
 
+std::unique_ptr<Target> open_rbd_target(const Endpoint& endpoint, std::uint64_t size,
+                                        const TargetOptions& options);
+
 /// What a device holds that someone may miss ("an ext4 file system"); empty when nothing is
 /// recognized. Reads its first MiB.
 std::string device_signature(int fd, std::uint64_t size, const std::string& uri);
+std::string signature_of(std::span<const std::byte> first_mib);
 
 /// An exclusive lock that lasts as long as the descriptor; Error(busy) when another run has it.
 void lock_target(int fd, const std::string& uri);

@@ -63,9 +63,14 @@ bool has_mbr(std::string_view head) {
 }  // namespace
 
 std::string device_signature(int fd, std::uint64_t size, const std::string& uri) {
-  std::vector<char> buffer(std::min<std::uint64_t>(size, 1U << 20));
-  pread_all(fd, std::as_writable_bytes(std::span(buffer)), 0, uri);
-  const std::string_view head(buffer.data(), buffer.size());
+  std::vector<std::byte> buffer(std::min<std::uint64_t>(size, 1U << 20));
+  pread_all(fd, buffer, 0, uri);
+  return signature_of(buffer);
+}
+
+std::string signature_of(std::span<const std::byte> first_mib) {
+  const std::string_view head(reinterpret_cast<const char*>(first_mib.data()),  // NOLINT: its text
+                              first_mib.size());
   for (const Magic& magic : k_magics) {
     if (head.size() >= magic.offset + magic.bytes.size() &&
         head.substr(magic.offset, magic.bytes.size()) == magic.bytes) {

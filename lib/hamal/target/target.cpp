@@ -6,7 +6,9 @@
 
 #include <cctype>
 #include <cerrno>
+#include <filesystem>
 
+#include "hamal/block/rbd_image.hpp"
 #include "hamal/target/kinds.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/units.hpp"
@@ -25,7 +27,7 @@ bool is_device(const Endpoint& endpoint) {
 
 [[noreturn]] void refuse_platform(const Endpoint& endpoint) {
   throw Error(ErrorKind::usage, "a platform's disk cannot be a target", endpoint.uri,
-              "a target is file:PATH, /dev/NAME or an nbd:// or nbd+unix:// URI");
+              "a target is file:PATH, /dev/NAME, rbd:POOL/IMAGE or an nbd:// or nbd+unix:// URI");
 }
 
 /// Safe as one component of a path, and percent-encoded as endpoints are.
@@ -51,6 +53,8 @@ std::string canonical_target(const Endpoint& endpoint) {
       return is_device(endpoint) ? canonical_device(endpoint.path) : canonical_file(endpoint.path);
     case EndpointKind::nbd:
       return canonical_nbd(endpoint.uri);
+    case EndpointKind::rbd:
+      return canonical_rbd(endpoint);
     case EndpointKind::directory:
     case EndpointKind::s3:
       throw repository_refused(endpoint);
@@ -58,6 +62,13 @@ std::string canonical_target(const Endpoint& endpoint) {
       break;
   }
   refuse_platform(endpoint);
+}
+
+bool target_exists(const Endpoint& endpoint) {
+  std::error_code error;
+  return endpoint.kind == EndpointKind::rbd
+             ? rbd_exists(endpoint)
+             : endpoint.kind == EndpointKind::nbd || std::filesystem::exists(endpoint.path, error);
 }
 
 std::unique_ptr<Target> open_target(const Endpoint& endpoint, std::uint64_t size,
@@ -69,6 +80,8 @@ std::unique_ptr<Target> open_target(const Endpoint& endpoint, std::uint64_t size
                                  : open_file_target(endpoint, size, options);
     case EndpointKind::nbd:
       return open_nbd_target(endpoint, size, options);
+    case EndpointKind::rbd:
+      return open_rbd_target(endpoint, size, options);
     case EndpointKind::directory:
     case EndpointKind::s3:
       throw repository_refused(endpoint);

@@ -32,8 +32,9 @@ class Target {
  public:
   virtual ~Target() = default;
   /// Identity, the same whatever the URI, and before the target exists: "file:REALPATH",
-  /// "device:SERIAL…", "nbd:…". Key of checkpoints and locks. Hard links differ in it; the lock on
-  /// the open file keeps their runs apart.
+  /// "device:SERIAL…", "nbd:…", "rbd:CLUSTER/POOL/ID" (which alone is another as long as there is
+  /// no image). Key of checkpoints and locks. Hard links differ in it; the lock on the open file
+  /// keeps their runs apart.
   virtual const std::string& canonical() const noexcept = 0;
   /// True when this run created it: it holds nothing, unwritten ranges read as zeros.
   virtual bool created() const noexcept = 0;
@@ -49,6 +50,9 @@ class Target {
 /// The identity without opening for writing, and before the target exists (a file: its canonical
 /// path).
 std::string canonical_target(const Endpoint& endpoint);
+
+/// Whether there is something to open; of an NBD export only trying tells, so it is said of each.
+bool target_exists(const Endpoint& endpoint);
 
 /// Opens or creates the target for a disk of `size` bytes. Throws wrong_target (exit 6) when it is
 /// of another size (and Resize::refuse) or in use; nothing has been written then.

@@ -98,6 +98,23 @@ struct Bad {
   const char* says;
 };
 
+TEST(Endpoint, AnImageInCephMayNameItsClusterNamespaceAndSnapshot) {
+  const Endpoint plain = parse_endpoint("rbd:pool/image");
+  EXPECT_EQ(plain.kind, EndpointKind::rbd);
+  EXPECT_EQ(plain.rbd.cluster, "");
+  EXPECT_EQ(plain.rbd.pool, "pool");
+  EXPECT_EQ(plain.rbd.space, "");
+  EXPECT_EQ(plain.rbd.image, "image");
+  EXPECT_EQ(plain.snapshot, "");
+  const Endpoint whole = parse_endpoint("rbd://east/pool/space/my%2Fimage@s%40p");
+  EXPECT_EQ(whole.rbd.cluster, "east");
+  EXPECT_EQ(whole.rbd.space, "space");
+  EXPECT_EQ(whole.rbd.image, "my/image");
+  EXPECT_EQ(whole.snapshot, "s@p");
+  EXPECT_EQ(rbd_uri(whole.rbd, whole.snapshot), whole.uri);
+  EXPECT_EQ(rbd_uri(plain.rbd), plain.uri);
+}
+
 class EndpointRefusals : public ::testing::TestWithParam<Bad> {};
 
 TEST_P(EndpointRefusals, SayWhatIsWrongAndTheGrammar) {
@@ -123,7 +140,11 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"nbd://", "the host is missing"}, Bad{"nbd:///x", "the host is missing"},
         Bad{"nbd+unix:///x", "the socket is missing"},
         Bad{"nbd://host/%4", "a percent escape is broken"},
-        Bad{"rbd:pool/image", "cannot be opened by this version"},
+        Bad{"rbd:pool", "\"/IMAGE\" is missing"}, Bad{"rbd:/image", "the pool is missing"},
+        Bad{"rbd:pool/", "the image is missing"}, Bad{"rbd:p/n/i/x", "more than POOL/NAMESPACE"},
+        Bad{"rbd:pool/image@", "the snapshot is missing"},
+        Bad{"rbd:pool/%", "broken percent escape"},
+        Bad{"rbd:///pool/image", "cannot be the name of a [ceph NAME]"},
         Bad{"dir:", "the path is missing"}, Bad{"dir://host/x", "a directory on another host"},
         Bad{"s3:name", "\"//\" is missing"}, Bad{"s3://", "cannot be the name of an [s3 NAME]"},
         Bad{"s3://a b/x", "cannot be the name of an [s3 NAME]"},

@@ -208,7 +208,7 @@ TEST(BaseChooserTest, a_target_pattern_finds_the_checkpoint_of_each_disk) {
       canonical_target(parse_endpoint("file:" + folder.string() + "/web-vdb.raw"));
   checkpoint.generation = 1;
   state->commit_checkpoint(checkpoint);
-  const BaseChooser choose = base_of_target(*state, pattern, Interrupted::mended);
+  const BaseChooser choose = base_of_target(*state, pattern, Interrupted::mended, parse_endpoint);
   EXPECT_EQ(choose(document, document.disks[0], 0).reason, "no checkpoint on this target");
   EXPECT_EQ(choose(document, document.disks[1], 1).reason, "the target is gone");
   write_file_atomically(folder / "web-vdb.raw", "the replica");

@@ -1,0 +1,260 @@
+#include "hamal/platform/rbd/rbd_platform.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "hamal/block/rbd_image.hpp"
+#include "hamal/block/rbd_reader.hpp"
+#include "hamal/platform/ceph_clusters.hpp"
+#include "hamal/platform/rbd/rbd_names.hpp"
+#include "hamal/util/error.hpp"
+#include "hamal/util/random_id.hpp"
+#include "hamal/util/time.hpp"
+
+namespace hamal {
+namespace {
+
+constexpr const char* k_as_it_is_prefix = "asis-";
+constexpr const char* k_foreign_prefix = "snap-";
+
+bool is_needed(const std::vector<std::string>& still_needed, const std::string& image,
+               std::uint64_t snapshot) {
+  return std::any_of(still_needed.begin(), still_needed.end(), [&](const std::string& text) {
+    const auto id = parse_rbd_change_id(text);
+    return id && id->image == image && id->snapshot == snapshot;
+  });
+}
+
+class RbdPlatform final : public Platform {
+ public:
+  RbdPlatform(std::string name, const PlatformContext& context)
+      : m_name(std::move(name)), m_context(context), m_clusters(context.config) {}
+
+  std::vector<Vm> vms() override { return {}; }
+
+  SnapshotDocument create_snapshot(const std::string& vm, const SnapshotOptions& options) override {
+    const Endpoint endpoint = parse(vm);
+    if (options.quiesce == Quiesce::require) {
+      throw Error(ErrorKind::failed, "Ceph knows no guest that could be quiesced", vm,
+                  "leave out --quiesce=require");
+    }
+    require_disk(endpoint, options.disks);
+    SnapshotDocument document;
+    document.platform = m_name;
+    document.platform_type = "rbd";
+    document.vm_id = rbd_uri(endpoint.rbd);
+    document.vm_name = endpoint.rbd.image;
+    document.created = rfc3339(system_clock().wall());
+    SnapshotDisk disk;
+    disk.id = endpoint.rbd.image;
+    disk.label = document.vm_id;
+    if (!endpoint.snapshot.empty()) {
+      document.snapshot_id = k_foreign_prefix + endpoint.snapshot;
+      take_snapshot(disk, endpoint, endpoint.snapshot);
+    } else if (options.offline == Offline::yes) {
+      document.snapshot_id = k_as_it_is_prefix + random_hex(8);
+      disk.source = document.vm_id;
+      disk.size = RbdImage::open(endpoint)->size();
+      disk.untracked_reason = "the image is read as it is, without a snapshot";
+    } else {
+      document.snapshot_id = new_snapshot_id(m_context.mark);
+      const auto image = RbdImage::open_shared(endpoint);
+      const std::string name = held_name(document.snapshot_id);
+      image->create_snapshot(name);
+      try {
+        take_snapshot(disk, endpoint, name);
+      } catch (...) {
+        image->remove_snapshot(name);
+        throw;
+      }
+    }
+    document.disks.push_back(std::move(disk));
+    return document;
+  }
+
+  std::vector<SnapshotInfo> list_snapshots(const std::string& vm) override {
+    const Endpoint endpoint = parse(vm);
+    const auto image = RbdImage::find(endpoint);
+    std::vector<SnapshotInfo> result;
+    for (const RbdSnapshot& one : image ? image->snapshots() : std::vector<RbdSnapshot>()) {
+      if (const auto name = parse_snapshot_name(one.name)) {
+        result.push_back({name->id, rbd_uri(endpoint.rbd), created_of_snapshot(name->id),
+                          name->base ? "base" : "held", name->mark == m_context.mark});
+      }
+    }
+    return result;
+  }
+
+  void finish_snapshot(const SnapshotDocument& document, Outcome outcome,
+                       const std::vector<std::string>& still_needed) override {
+    if (!is_ours(document.snapshot_id)) {
+      return;  // the operator's, or none at all
+    }
+    const Endpoint endpoint = parse(document.vm_id);
+    if (!RbdImage::find(endpoint)) {
+      return;
+    }
+    const auto image = RbdImage::open_shared(endpoint);
+    const std::string held = held_name(document.snapshot_id);
+    if (const auto snapshot = image->find_snapshot(held)) {
+      if (outcome == Outcome::committed) {
+        image->rename_snapshot(held, base_name(document.snapshot_id));
+      } else if (!is_needed(still_needed, image->id(), snapshot->id)) {
+        image->remove_snapshot(held);
+      }
+    }
+    if (outcome == Outcome::committed) {
+      remove_older_bases(*image, document.snapshot_id, still_needed);
+    }
+  }
+
+  void delete_snapshot(const std::string& vm, const std::string& snapshot_id) override {
+    if (is_ours(snapshot_id)) {
+      const Endpoint endpoint = parse(vm);
+      if (RbdImage::find(endpoint)) {
+        RbdImage::open_shared(endpoint)->remove_snapshot(held_name(snapshot_id));
+      }
+    }
+  }
+
+  Changes changed_extents(const SnapshotDocument&, const SnapshotDisk& disk,
+                          const std::string& base) override {
+    const auto reader = open_rbd(disk);
+    const auto full = [&](const std::string& reason) {
+      return Changes{SyncMode::full, reason, reader->allocated()};
+    };
+    if (base.empty()) {
+      return full("no base was given");
+    }
+    const auto id = parse_rbd_change_id(base);
+    if (!id) {
+      return full("the base \"" + base + "\" is no snapshot of an image");
+    }
+    if (id->image != reader->image().id()) {
+      return full("the base is a snapshot of another image (id " + id->image + ")");
+    }
+    if (reader->image().endpoint().snapshot.empty()) {
+      return full("the image is read as it is, without a snapshot");
+    }
+    const auto snapshots = reader->image().snapshots();
+    const auto from = std::find_if(snapshots.begin(), snapshots.end(),
+                                   [&](const RbdSnapshot& one) { return one.id == id->snapshot; });
+    if (from == snapshots.end()) {
+      return full("the snapshot " + id->name + " that changes count from is gone");
+    }
+    const auto to = reader->image().find_snapshot(reader->image().endpoint().snapshot);
+    if (!to || to->id < from->id) {
+      return full("the snapshot " + from->name + " is younger than the one that is read");
+    }
+    const RbdDiff diff = reader->image().cluster().settings().diff;
+    const std::string coarse = reader->image().why_no_fast_diff();
+    return {SyncMode::incremental,
+            "rbd diff since " + from->name +
+                (diff == RbdDiff::fast && !coarse.empty() ? ", of every object: " + coarse : ""),
+            reader->changed(from->name, diff)};
+  }
+
+  std::unique_ptr<BlockReader> open_reader(const SnapshotDisk& disk) override {
+    return open_rbd(disk);
+  }
+
+  void verify_snapshot(const std::string& vm_id, const std::string&,
+                       const SnapshotDisk& disk) override {
+    const auto lost = [&](const std::string& why) {
+      return Error(ErrorKind::failed, "what was read is not what it was: " + why,
+                   m_name + ":" + vm_id, "make a new snapshot and run again",
+                   Transience::transient);
+    };
+    const Endpoint endpoint = parse(disk.source);
+    const auto image = RbdImage::find(endpoint);
+    if (!image) {
+      throw lost("the image is gone");
+    }
+    if (endpoint.snapshot.empty()) {
+      return;
+    }
+    const auto snapshot = image->find_snapshot(endpoint.snapshot);
+    if (!snapshot) {
+      throw lost("the snapshot " + endpoint.snapshot + " is gone");
+    }
+    const auto id = parse_rbd_change_id(disk.change_id);
+    if (id && (id->image != image->id() || id->snapshot != snapshot->id)) {
+      throw lost("there is another snapshot called " + endpoint.snapshot);
+    }
+  }
+
+ private:
+  bool is_ours(const std::string& snapshot_id) const {
+    const auto name = parse_snapshot_name(held_name(snapshot_id));
+    return name && name->mark == m_context.mark;
+  }
+
+  Endpoint parse(const std::string& uri) {
+    Endpoint endpoint = parse_endpoint(uri);
+    if (endpoint.kind != EndpointKind::rbd) {
+      throw Error(ErrorKind::usage, "not an image in Ceph", uri,
+                  "the platform \"rbd\" takes rbd:POOL/IMAGE[@SNAP]");
+    }
+    return m_clusters.attach(std::move(endpoint));
+  }
+
+  static void require_disk(const Endpoint& endpoint, const std::vector<std::string>& disks) {
+    for (const std::string& id : disks) {
+      if (id != endpoint.rbd.image && id != "0") {
+        throw Error(ErrorKind::usage, "no such disk", endpoint.uri + "/" + id,
+                    "an image is one disk, called " + endpoint.rbd.image);
+      }
+    }
+  }
+
+  void take_snapshot(SnapshotDisk& disk, Endpoint endpoint, const std::string& name) {
+    disk.source = rbd_uri(endpoint.rbd, name);
+    endpoint = parse(disk.source);
+    const auto image = RbdImage::open(endpoint);
+    const auto snapshot = image->find_snapshot(name);
+    if (!snapshot) {
+      throw Error(ErrorKind::failed, "the snapshot is gone as soon as it was opened", disk.source);
+    }
+    disk.size = image->size();
+    disk.tracked = true;
+    disk.change_id = to_string(RbdChangeId{image->id(), snapshot->id, name});
+  }
+
+  std::unique_ptr<RbdReader> open_rbd(const SnapshotDisk& disk) {
+    auto reader = std::make_unique<RbdReader>(RbdImage::open(parse(disk.source)));
+    if (reader->size() != disk.size) {
+      throw Error(ErrorKind::failed,
+                  "has " + std::to_string(reader->size()) + " bytes and had " +
+                      std::to_string(disk.size) + " when the snapshot was made",
+                  disk.source, "make a new snapshot");
+    }
+    return reader;
+  }
+
+  void remove_older_bases(RbdImage& image, const std::string& newest,
+                          const std::vector<std::string>& still_needed) {
+    const auto all = image.snapshots();
+    const auto kept = image.find_snapshot(base_name(newest));
+    for (const RbdSnapshot& one : all) {
+      const auto name = parse_snapshot_name(one.name);
+      const bool old = name && name->base && name->mark == m_context.mark && kept &&
+                       one.id < kept->id && !is_needed(still_needed, image.id(), one.id);
+      if (old) {
+        image.remove_snapshot(one.name);
+      }
+    }
+  }
+
+  std::string m_name;
+  PlatformContext m_context;
+  CephClusters m_clusters;
+};
+
+}  // namespace
+
+std::unique_ptr<Platform> make_rbd_platform(const std::string& name, const NamedSection&,
+                                            const PlatformContext& context) {
+  return std::make_unique<RbdPlatform>(name, context);
+}
+
+}  // namespace hamal
