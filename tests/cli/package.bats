@@ -10,7 +10,7 @@ load install_helpers
 # Both once for the file: they take most of the time.
 setup_file() {
   [ "$(id -u)" = 0 ] || return 0
-  command -v dpkg-deb dpkg-shlibdeps > /dev/null || return 0
+  command -v dpkg-shlibdeps > /dev/null && command -v openssl > /dev/null || return 0
   pack "$BATS_FILE_TMPDIR"
   make_rootfs "$BATS_FILE_TMPDIR/rootfs.tar"
 }
