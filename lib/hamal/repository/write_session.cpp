@@ -115,13 +115,6 @@ class Session final : public WriteSession {
                   "run hamal-sync first; what it says of each disk tells why");
     }
     const std::string text = to_text(manifest, m_slot, m_context.repository.keyring());
-    if (text.size() > k_max_manifest) {
-      throw Error(ErrorKind::failed,
-                  "the version's manifest would have " + std::to_string(text.size()) +
-                      " bytes, and at most " + std::to_string(k_max_manifest) + " are read",
-                  m_slot,
-                  "what is that large is the snapshot document, or what it says of hardware");
-    }
     const bool created = patiently(
         m_patience, [&] { return store().put_if_absent(m_slot, std::as_bytes(std::span(text))); });
     if (!created) {

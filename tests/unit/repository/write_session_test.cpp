@@ -262,19 +262,6 @@ TEST_F(WriteSessionTest, ACommitMayBeRepeated) {
   EXPECT_TRUE(open_sessions(directory / "lib").empty());
 }
 
-// Break it: put it all the same. Nobody could read the version, nor any list that has it.
-TEST_F(WriteSessionTest, WhatNobodyCouldReadIsNoVersion) {
-  const auto session = begin("s1");
-  const auto stage = session->stage(request("c1", k_size));
-  write(*stage, 0, random_bytes(k_size));
-  stage->finish();
-  SnapshotDocument large = document("s1");
-  large.vm_name = std::string(k_max_manifest / 2, 'x');  // of which a manifest has two
-  EXPECT_THROW(session->commit(large), Error);
-  EXPECT_TRUE(repository->slots(vm).empty());
-  EXPECT_EQ(session->commit(document("s1")).generation, 1U);
-}
-
 TEST_F(WriteSessionTest, NothingStagedIsNoVersion) {
   const auto session = begin("s1");
   EXPECT_THROW(session->commit(document("s1")), Error);
