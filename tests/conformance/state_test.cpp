@@ -2,6 +2,7 @@
 // database, and on one whose tables are those of the next version.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <thread>
 
 #include "hamal/state/state.hpp"
@@ -47,6 +48,15 @@ class StateTest : public ::testing::TestWithParam<StateKind> {
             "/srv/x.raw.hamal-restore"};
   }
 
+  static void expect_busy(const std::function<void()>& call) {
+    try {
+      call();
+      ADD_FAILURE() << "was done";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::busy) << error.what();
+    }
+  }
+
   std::unique_ptr<StateDatabase> m_database;
 };
 
@@ -84,7 +94,7 @@ TEST_P(StateTest, IdentityIsAllFourParts) {
 
 TEST_P(StateTest, CommitRemovesTheMarkInTheSameTransaction) {
   const auto state = open();
-  state->mark_in_progress(mark());
+  state->mark_in_progress(mark(), {});
   const auto found = state->find_in_progress(mark().identity);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->mode, SyncMode::incremental);
@@ -94,10 +104,39 @@ TEST_P(StateTest, CommitRemovesTheMarkInTheSameTransaction) {
   EXPECT_FALSE(state->find_in_progress(mark().identity));
 }
 
+// Two runs that both found the target free: the second must not begin, whichever disk is whose.
+// Break it: leave out require_no_other() in mark_in_progress().
+TEST_P(StateTest, ATargetThatAnotherDiskHasBegunOnIsRefused) {
+  const auto state = open();
+  state->mark_in_progress(mark(), {});
+  InProgress other = mark();
+  other.identity.vm_id += "x";
+  expect_busy([&] { state->mark_in_progress(other, {}); });
+  EXPECT_TRUE(state->find_in_progress(mark().identity));
+  EXPECT_FALSE(state->find_in_progress(other.identity));
+  state->commit_checkpoint(checkpoint());
+  expect_busy([&] { state->mark_in_progress(other, {}); });
+  state->mark_in_progress(other, {mark().identity});
+  EXPECT_FALSE(state->find_checkpoint(checkpoint().identity));
+  EXPECT_TRUE(state->find_in_progress(other.identity));
+}
+
+// Forced onto the target under a run that goes on: what that run wrote is no longer all there is.
+// Break it: leave out require_no_other() in commit_checkpoint().
+TEST_P(StateTest, ATargetThatAnotherDiskWasForcedOntoIsNotCommitted) {
+  const auto state = open();
+  state->mark_in_progress(mark(), {});
+  InProgress other = mark();
+  other.identity.disk_id += "x";
+  state->mark_in_progress(other, {mark().identity});
+  expect_busy([&] { state->commit_checkpoint(checkpoint()); });
+  EXPECT_FALSE(state->find_checkpoint(checkpoint().identity));
+}
+
 TEST_P(StateTest, WhatIsFinishedOfARunSurvivesReopening) {
   InProgress made = mark();
   made.target_created = true;
-  open()->mark_in_progress(made);
+  open()->mark_in_progress(made, {});
   EXPECT_TRUE(open()->find_in_progress(made.identity)->finished.empty());
   const std::vector<Extent> finished{{0, 4096, ExtentKind::data},
                                      {1ULL << 40, 512, ExtentKind::data}};
@@ -110,17 +149,12 @@ TEST_P(StateTest, WhatIsFinishedOfARunSurvivesReopening) {
 
 TEST_P(StateTest, ProgressOfARunThatWasForgottenIsRefused) {
   const auto state = open();
-  try {
-    state->record_finished(mark().identity, {});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::busy);
-  }
+  expect_busy([&] { state->record_finished(mark().identity, {}); });
 }
 
 // More is copied than needed, never less.
 TEST_P(StateTest, DamagedProgressCountsAsNothingFinished) {
-  open()->mark_in_progress(mark());
+  open()->mark_in_progress(mark(), {});
   for (const char* damaged : {"0+", "x", "0+4096 ", "0+4096 0+4096", "8192+1 0+1", "0+0", "-1+5",
                               "18446744073709551615+9", "0+1,2+1"}) {
     sql("UPDATE in_progress SET finished = '" + std::string(damaged) + "'");
@@ -145,7 +179,7 @@ TEST_P(StateTest, AReleaseStaysUntilTheNextCommit) {
 TEST_P(StateTest, AMarkThatIsClearedLeavesTheCheckpoint) {
   const auto state = open();
   state->commit_checkpoint(checkpoint());
-  state->mark_in_progress(mark());
+  state->mark_in_progress(mark(), {});
   EXPECT_EQ(open()->find_in_progress(mark().identity)->restore_path, "/srv/x.raw.hamal-restore");
   EXPECT_TRUE(state->clear_in_progress(mark().identity));
   EXPECT_FALSE(open()->find_in_progress(mark().identity));
@@ -162,14 +196,9 @@ TEST_P(StateTest, TheKeyOfDiskFlagsIsMadeOnceAndKept) {
 TEST_P(StateTest, GenerationMustFollowTheStoredOne) {
   const auto state = open();
   state->commit_checkpoint(checkpoint(1));
-  state->mark_in_progress(mark());
+  state->mark_in_progress(mark(), {});
   for (const std::uint64_t wrong : {0U, 1U, 3U}) {
-    try {
-      state->commit_checkpoint(checkpoint(wrong));
-      FAIL() << wrong;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::busy);
-    }
+    expect_busy([&] { state->commit_checkpoint(checkpoint(wrong)); });
   }
   EXPECT_EQ(state->find_checkpoint(checkpoint().identity)->generation, 1U);
   EXPECT_TRUE(state->find_in_progress(mark().identity)) << "a refused commit changed something";
@@ -179,7 +208,7 @@ TEST_P(StateTest, GenerationMustFollowTheStoredOne) {
 TEST_P(StateTest, ForgettingRemovesCheckpointAndMark) {
   const auto state = open();
   state->commit_checkpoint(checkpoint());
-  state->mark_in_progress(mark());
+  state->mark_in_progress(mark(), {});
   EXPECT_TRUE(state->forget_checkpoint(checkpoint().identity));
   EXPECT_FALSE(state->find_checkpoint(checkpoint().identity));
   EXPECT_FALSE(state->find_in_progress(checkpoint().identity));
@@ -240,13 +269,16 @@ TEST_P(StateTest, TwoWritersWaitForEachOther) {
     for (std::uint64_t generation = 1; generation <= 20; ++generation) {
       Checkpoint c = checkpoint(generation);
       c.identity.disk_id = disk;
+      c.identity.target = "dir:/backups";  // of all disks
+      state->cache_checkpoint(c);
+      c.identity.target = std::string("file:/srv/") + disk;
       state->commit_checkpoint(c);
     }
   };
   std::jthread other(commit_all, "vdb");
   commit_all("vdc");
   other.join();
-  EXPECT_EQ(open()->list_checkpoints().size(), 2U);
+  EXPECT_EQ(open()->list_checkpoints().size(), 4U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Databases, StateTest, ::testing::ValuesIn(k_state_kinds),

@@ -53,29 +53,34 @@ std::string grant_for(const std::string& line) {
 // good, everything else may pass.
 Error why_no_connection(const std::string& text, const std::string& name) {
   struct Known {
-    const char* words;
+    const char* words;  // all of them
+    const char* more;
     const char* problem;
     const char* hint;
   };
   static constexpr Known k_refused[] = {
-      {"password authentication failed", "the state database refuses the password",
+      {"password authentication failed", "", "the state database refuses the password",
        "see [database] password and the role's password"},
-      {"no password supplied", "the state database wants a password",
+      {"no password supplied", "", "the state database wants a password",
        "set [database] password = file:PATH"},
-      {"no pg_hba.conf entry", "the state database does not let this host in",
+      {"no pg_hba.conf entry", "", "the state database does not let this host in",
        "add it to the server's pg_hba.conf"},
-      {"role \"", "the state database does not let this user in",
+      {"role \"", "does not exist", "the state database does not know this user",
        "CREATE ROLE, or another user in [database] connection"},
-      {"database \"", "there is no such state database",
+      {"role \"", "is not permitted to log in", "the state database does not let this user in",
+       "ALTER ROLE … LOGIN, or another user in [database] connection"},
+      {"database \"", "does not exist", "there is no such state database",
        "CREATE DATABASE on the server, or another name in [database] connection"},
-      {"certificate", "the state database's certificate is not accepted",
+      {"permission denied for database \"", "", "the state database does not let this user in",
+       "GRANT CONNECT ON DATABASE … TO the role"},
+      {"certificate", "", "the state database's certificate is not accepted",
        "see sslmode, sslrootcert and sslcert in [database] connection"},
-      {"server does not support SSL", "the state database's server does not speak TLS",
+      {"server does not support SSL", "", "the state database's server does not speak TLS",
        "set it up there, or say sslmode=disable in [database] connection"},
   };
   const std::string line = one_line(text);
   for (const Known& known : k_refused) {
-    if (line.find(known.words) != std::string::npos) {
+    if (line.find(known.words) != std::string::npos && line.find(known.more) != std::string::npos) {
       return {ErrorKind::usage, std::string(known.problem) + ": " + line, name, known.hint};
     }
   }

@@ -3,8 +3,10 @@
 #include <libpq-fe.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "hamal/util/error.hpp"
+#include "hamal/util/host_mapping.hpp"
 #include "hamal/util/text.hpp"
 
 namespace hamal {
@@ -61,22 +63,46 @@ void set_default(PostgresqlParameters& parameters, const std::string& keyword,
   }
 }
 
-bool is_local(const std::string& host) {
-  return host.empty() || host.starts_with('/') || host == "localhost" || host.starts_with("127.") ||
-         host == "::1";
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> parts(1);
+  for (const char c : list) {
+    if (c == ',') {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
 }
 
+// An empty one is the socket of this host; '@' is a socket without a file.
+bool is_local(const std::string& host) {
+  return host.empty() || host.starts_with('/') || host.starts_with('@') || host == "localhost" ||
+         host == "::1" || (host.starts_with("127.") && is_ip_address(host));
+}
+
+// What libpq would take from elsewhere. It may be anything.
+bool is_said_elsewhere(const PostgresqlParameters& parameters) {
+  const auto is_set = [](const char* variable) {
+    const char* const value = std::getenv(variable);
+    return value != nullptr && *value != '\0';
+  };
+  return !get(parameters, "service").empty() || is_set("PGSERVICE") ||
+         (get(parameters, "host").empty() && is_set("PGHOST")) ||
+         (get(parameters, "hostaddr").empty() && is_set("PGHOSTADDR"));
+}
+
+// Of every server of the list that is connected to which has an address, else that of its name.
 bool is_all_local(const PostgresqlParameters& parameters) {
-  const std::string given = get(parameters, "hostaddr");
-  const std::string hosts = (given.empty() ? get(parameters, "host") : given) + ",";
-  for (std::size_t at = 0; at < hosts.size();) {
-    const std::size_t end = hosts.find(',', at);
-    if (!is_local(hosts.substr(at, end - at))) {
+  const std::vector<std::string> names = split(get(parameters, "host"));
+  const std::vector<std::string> addresses = split(get(parameters, "hostaddr"));
+  for (std::size_t at = 0; at < std::max(names.size(), addresses.size()); ++at) {
+    const bool has_address = at < addresses.size() && !addresses[at].empty();
+    if (!is_local(has_address ? addresses[at] : at < names.size() ? names[at] : std::string())) {
       return false;
     }
-    at = end + 1;
   }
-  return true;
+  return !is_said_elsewhere(parameters);
 }
 
 }  // namespace

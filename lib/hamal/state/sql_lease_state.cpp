@@ -126,4 +126,15 @@ void SqlLeaseState::require(const LeaseKey& key) {
               "vm " + key.platform + "/" + key.vm_id, "nothing was committed; run it again");
 }
 
+void SqlLeaseState::require_idle(const LeaseKey& key) {
+  const std::optional<Lease> lease = select(key);
+  const auto fence = m_fences.find(key);
+  const bool is_ours = fence != m_fences.end() && lease && lease->token == fence->second;
+  if (lease && !lease->token.owner.empty() && lease->left.count() > 0 && !is_ours) {
+    throw Error(ErrorKind::busy, "the machine is worked on by " + lease->host,
+                "vm " + key.platform + "/" + key.vm_id,
+                "its target can be taken once that run has ended");
+  }
+}
+
 }  // namespace hamal

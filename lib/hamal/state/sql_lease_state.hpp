@@ -23,6 +23,8 @@ class SqlLeaseState final : public LeaseState {
   /// Within a transaction: throws Error(busy) when the machine is fenced and its token is not the
   /// newest. Nobody else can take the lease before that transaction ends.
   void require(const LeaseKey& key);
+  /// Within a transaction: throws Error(busy) when somebody else works on the machine.
+  void require_idle(const LeaseKey& key);
 
  private:
   std::optional<Lease> select(const LeaseKey& key);

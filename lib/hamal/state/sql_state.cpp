@@ -117,6 +117,9 @@ class SqlState final : public State {
                         " while this one made " + std::to_string(c.generation),
                     c.identity.target, "run it again");
       }
+      require_no_other(c.identity,
+                       "the target holds neither disk now; copy all of one again: "
+                       "--incremental=never --force");
       replace_checkpoint(c);
     });
   }
@@ -161,11 +164,15 @@ class SqlState final : public State {
     return all;
   }
 
-  void mark_in_progress(const InProgress& m) override {
+  void mark_in_progress(const InProgress& m, const std::vector<DiskIdentity>& given_up) override {
     write(m.identity, [&] {
+      for (const DiskIdentity& other : given_up) {
+        m_leases.require_idle({other.platform, other.vm_id});
+        erase("checkpoints", other);
+        erase("in_progress", other);
+      }
+      require_no_other(m.identity, "two jobs have one target? change one of them");
       erase("in_progress", m.identity);
-      erase_others("checkpoints", m.identity);
-      erase_others("in_progress", m.identity);
       const std::string mode = to_string(m.mode);
       const int created = m.target_created ? 1 : 0;
       const std::string finished = text_of(m.finished);
@@ -465,10 +472,24 @@ class SqlState final : public State {
     return statement.get_affected_rows();
   }
 
-  void erase_others(const std::string& table, const DiskIdentity& i) {
-    m_sql << "DELETE FROM " + table +
-                 " WHERE target = :t AND NOT (platform = :p AND vm_id = :v AND disk_id = :d)",
-        soci::use(i.target), soci::use(i.platform), soci::use(i.vm_id), soci::use(i.disk_id);
+  // In a transaction, which every other one on this target waits for.
+  void require_no_other(const DiskIdentity& i, const char* hint) {
+    for (const char* table : {"checkpoints", "in_progress"}) {
+      std::string platform;
+      std::string vm_id;
+      std::string disk_id;
+      m_sql << std::string("SELECT platform, vm_id, disk_id FROM ") + table +
+                   " WHERE target = :t AND NOT (platform = :p AND vm_id = :v AND disk_id = :d) "
+                   "LIMIT 1",
+          soci::use(i.target), soci::use(i.platform), soci::use(i.vm_id), soci::use(i.disk_id),
+          soci::into(platform), soci::into(vm_id), soci::into(disk_id);
+      if (m_sql.got_data()) {
+        throw Error(ErrorKind::busy,
+                    "a run of the disk " + platform + ":" + vm_id + "/" + disk_id +
+                        " has begun to write to this target",
+                    i.target, hint);
+      }
+    }
   }
 
   std::unique_ptr<Database> m_database;

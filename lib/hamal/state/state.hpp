@@ -109,7 +109,8 @@ class State {
   virtual std::optional<Checkpoint> find_checkpoint(const DiskIdentity& identity) = 0;
   virtual std::vector<Checkpoint> list_checkpoints() = 0;
   /// Inserts or replaces, removes the in-progress mark: one transaction. The generation must be one
-  /// more than the stored one.
+  /// more than the stored one, and no other disk may be known on the target by now: else
+  /// Error(busy).
   virtual void commit_checkpoint(const Checkpoint& checkpoint) = 0;
   /// Replaces what is known here of a target that knows its own checkpoint (a repository),
   /// whatever the generations.
@@ -119,8 +120,12 @@ class State {
 
   virtual std::optional<InProgress> find_in_progress(const DiskIdentity& identity) = 0;
   virtual std::vector<InProgress> list_in_progress() = 0;
-  /// The target is this disk's from here on: what was known of other disks there is forgotten.
-  virtual void mark_in_progress(const InProgress& mark) = 0;
+  /// The target is this disk's from here on: what was known of the disks that are given up for it
+  /// is forgotten. Throws Error(busy), and changes nothing, when another one is known there (it
+  /// came meanwhile, perhaps by another host), or when one of them is being worked on under a
+  /// lease.
+  virtual void mark_in_progress(const InProgress& mark,
+                                const std::vector<DiskIdentity>& given_up) = 0;
   /// Replaces what of the plan is finished, after the target was flushed (rule 3). Throws
   /// Error(busy) when there is no mark: somebody forgot it under the run.
   virtual void record_finished(const DiskIdentity& identity,

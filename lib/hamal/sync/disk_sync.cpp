@@ -6,7 +6,6 @@
 #include <filesystem>
 
 #include "hamal/extent/algebra.hpp"
-#include "hamal/sync/own_target.hpp"
 #include "hamal/sync/restore_point.hpp"
 
 namespace hamal {
@@ -40,19 +39,23 @@ void DiskSync::decide() {
   m_lock =
       std::make_unique<FileLock>(m_context.lock_path(m_result.target), "target " + m_endpoint.uri,
                                  m_context.holder, m_context.wait, m_context.cancel);
-  std::vector<std::string> others;
   {
     const std::lock_guard lock(m_state_mutex);
     m_result.before = m_context.state.find_checkpoint(identity());
     m_mark = m_context.state.find_in_progress(identity());
     m_flag_key = m_context.state.disk_flag_key();
     m_installation = m_context.state.installation_id();
-    others = require_own_target(m_context.state, identity(), m_endpoint.uri, m_options.force);
+    m_given_up = require_own_target(m_context.state, identity(), m_endpoint.uri, m_options.force);
   }
-  for (const auto& what : others) {
-    overridden(what);
+  for (const GivenUp& other : m_given_up) {
+    overridden(other.words);
   }
   if (m_context.state.shared()) {
+    for (const GivenUp& other : m_given_up) {
+      if (!other.proxy.empty() && other.proxy != m_context.proxy) {
+        require_taken_over(other.proxy, m_endpoint.uri, m_options.take_over);
+      }
+    }
     const std::string other = require_own_proxy(m_result.before, m_mark, m_context.proxy,
                                                 m_endpoint.uri, m_options.take_over);
     if (!other.empty()) {
@@ -192,6 +195,10 @@ void DiskSync::keep_restore_point() {
 }
 
 void DiskSync::mark() {
+  std::vector<DiskIdentity> given_up;
+  for (const GivenUp& other : m_given_up) {
+    given_up.push_back(other.disk);
+  }
   const std::lock_guard lock(m_state_mutex);
   m_context.state.mark_in_progress({.identity = identity(),
                                     .mode = m_planned.disk.mode,
@@ -203,7 +210,8 @@ void DiskSync::mark() {
                                     .target_created = m_target->created(),
                                     .finished = {},
                                     .restore_path = m_restore_path,
-                                    .proxy = m_context.proxy});
+                                    .proxy = m_context.proxy},
+                                   given_up);
   m_plan.keep();
 }
 

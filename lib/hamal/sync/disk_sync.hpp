@@ -3,9 +3,11 @@
 #pragma once
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "hamal/block/fenced_writer.hpp"
 #include "hamal/sync/disk_run.hpp"
+#include "hamal/sync/own_target.hpp"
 #include "hamal/sync/run_plan.hpp"
 
 namespace hamal {
@@ -57,6 +59,7 @@ class DiskSync final : public DiskRun {
   std::unique_ptr<FileLock> m_lock;
   std::unique_ptr<FileLock> m_created_lock;
   std::optional<InProgress> m_mark;  // what an interrupted run left
+  std::vector<GivenUp> m_given_up;   // other disks whose the target was
   std::string m_flag_key;
   std::string m_installation;
   RunPlan m_plan;

@@ -17,14 +17,20 @@ std::string other_proxy(const std::optional<Checkpoint>& checkpoint,
   return {};
 }
 
+void require_taken_over(const std::string& other, const std::string& uri, TakeOver take_over) {
+  if (take_over == TakeOver::no) {
+    throw Error(ErrorKind::wrong_target,
+                "the target was last written by another proxy, " + escape_control(other), uri,
+                "once that one is off and writes no more: hamal-sync --take-over");
+  }
+}
+
 std::string require_own_proxy(const std::optional<Checkpoint>& checkpoint,
                               const std::optional<InProgress>& mark, const std::string& proxy,
                               const std::string& uri, TakeOver take_over) {
   std::string other = other_proxy(checkpoint, mark, proxy);
-  if (!other.empty() && take_over == TakeOver::no) {
-    throw Error(ErrorKind::wrong_target,
-                "the target was last written by another proxy, " + escape_control(other), uri,
-                "once that one is off and writes no more: hamal-sync --take-over");
+  if (!other.empty()) {
+    require_taken_over(other, uri, take_over);
   }
   return other;
 }

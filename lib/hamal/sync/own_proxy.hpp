@@ -17,8 +17,11 @@ enum class TakeOver { no, yes };
 std::string other_proxy(const std::optional<Checkpoint>& checkpoint,
                         const std::optional<InProgress>& mark, const std::string& proxy);
 
-/// Throws Error(wrong_target) that names the other proxy, unless there is none or it is taken over.
-/// Returns it. `uri` is the target as messages name it.
+/// Throws Error(wrong_target) unless the operator says that the proxy `other` writes no more.
+/// `uri` is the target as messages name it.
+void require_taken_over(const std::string& other, const std::string& uri, TakeOver take_over);
+
+/// The same of the proxy that wrote the target last, if it is not `proxy`. Returns it, or nothing.
 std::string require_own_proxy(const std::optional<Checkpoint>& checkpoint,
                               const std::optional<InProgress>& mark, const std::string& proxy,
                               const std::string& uri, TakeOver take_over);

@@ -9,10 +9,17 @@
 
 namespace hamal {
 
+/// A disk that the state knows on the target, and that is given up by --force.
+struct GivenUp {
+  DiskIdentity disk;
+  std::string words;  ///< what is overridden
+  std::string proxy;  ///< which wrote it; empty: not known
+};
+
 /// Throws Error(wrong_target) when the state knows the target of `disk` as another disk's, complete
-/// or half written. With force: what of that is overridden, in words. Nothing is forgotten yet
+/// or half written. With force: what of that is overridden. Nothing is forgotten yet
 /// (State::mark_in_progress does). `uri` is the target as messages name it.
-std::vector<std::string> require_own_target(State& state, const DiskIdentity& disk,
-                                            const std::string& uri, Force force);
+std::vector<GivenUp> require_own_target(State& state, const DiskIdentity& disk,
+                                        const std::string& uri, Force force);
 
 }  // namespace hamal

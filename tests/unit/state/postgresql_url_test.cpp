@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "hamal/util/error.hpp"
 
 namespace hamal {
@@ -25,7 +27,9 @@ TEST(PostgresqlUrl, AServerOnAnotherHostIsVerifiedUnlessTheUrlSaysOtherwise) {
   for (const char* url :
        {"postgresql://u@db.example.com/hamal", "postgresql://u@10.0.0.7:5433/hamal",
         "postgresql://u@localhost,db.example.com/hamal", "postgresql://u@[2001:db8::1]/hamal",
-        "postgresql://u@localhost/hamal?hostaddr=10.0.0.7", "postgresql://u@/hamal?host=db2"}) {
+        "postgresql://u@localhost/hamal?hostaddr=10.0.0.7", "postgresql://u@/hamal?host=db2",
+        "postgresql://u@localhost,10.0.0.7/hamal?hostaddr=127.0.0.1,",
+        "postgresql://u@127.example.com/hamal", "postgresql:///hamal?service=prod"}) {
     EXPECT_EQ(of(url, "sslmode"), "verify-full") << url;
     EXPECT_EQ(of(url, "sslrootcert"), k_authorities) << url;
   }
@@ -45,6 +49,21 @@ TEST(PostgresqlUrl, OneOnThisHostNeedsNoCertificate) {
     EXPECT_EQ(of(url, "sslmode"), "") << url;
     EXPECT_EQ(of(url, "sslrootcert"), "") << url;
   }
+}
+
+// libpq asks the environment for what the URL does not say.
+TEST(PostgresqlUrl, AServerThatTheEnvironmentNamesIsVerified) {
+  const auto mode_with = [](const char* variable, const char* url) {
+    ::setenv(variable, "db.example.com", 1);
+    const std::string mode = of(url, "sslmode");
+    ::unsetenv(variable);
+    return mode;
+  };
+  EXPECT_EQ(mode_with("PGHOST", "postgresql:///hamal"), "verify-full");
+  EXPECT_EQ(mode_with("PGHOST", "postgresql://u@localhost/hamal"), "");
+  EXPECT_EQ(mode_with("PGHOSTADDR", "postgresql://u@localhost/hamal"), "verify-full");
+  EXPECT_EQ(mode_with("PGHOSTADDR", "postgresql://u@localhost/hamal?hostaddr=127.0.0.1"), "");
+  EXPECT_EQ(mode_with("PGSERVICE", "postgresql://u@localhost/hamal"), "verify-full");
 }
 
 TEST(PostgresqlUrl, ThePasswordIsTheUrlsElseTheConfigurations) {

@@ -216,7 +216,7 @@ TEST(BaseChooserTest, a_target_pattern_finds_the_checkpoint_of_each_disk) {
   InProgress mark;
   mark.identity = checkpoint.identity;
   mark.started = "now";
-  state->mark_in_progress(mark);
+  state->mark_in_progress(mark, {});
   EXPECT_THAT(choose(document, document.disks[1], 1).reason, HasSubstr("interrupted"));
   std::filesystem::remove_all(folder);
 }

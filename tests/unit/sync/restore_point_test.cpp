@@ -41,7 +41,7 @@ class RestorePointTest : public testing::Test {
     write_file_atomically(m_clone, "as committed");
     write_file_atomically(m_mark.plan_path, "plan");
     m_mark.restore_path = m_clone;
-    m_state->mark_in_progress(m_mark);
+    m_state->mark_in_progress(m_mark, {});
     const std::string tag = m_state->installation_id() + " " + m_checkpoint.identity.target + " " +
                             std::to_string(generation) + " lab\n" + vm + "\nvda";
     return ::setxattr(m_clone.c_str(), "user.hamal.restore", tag.data(), tag.size(), 0) == 0;
@@ -126,7 +126,7 @@ TEST_F(RestorePointTest, WithoutAMarkALeftoverGoesAndAForeignTargetIsNotKept) {
 }
 
 TEST_F(RestorePointTest, WithoutACloneRollingBackSaysWhatToDoAndChangesNothing) {
-  m_state->mark_in_progress(m_mark);
+  m_state->mark_in_progress(m_mark, {});
   try {
     roll_back(m_checkpoint, m_mark, *m_state, m_log);
     FAIL() << "rolled back";
