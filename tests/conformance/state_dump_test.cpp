@@ -58,7 +58,7 @@ class StateDumps : public ::testing::TestWithParam<std::tuple<StateKind, StateKi
     state.commit_checkpoint(checkpoint("vda"));
     state.commit_checkpoint(checkpoint("vdb"));
     state.release_target(checkpoint("vda").identity, "then");
-    state.mark_in_progress(mark());
+    state.mark_in_progress(mark(), {});
     state.put_snapshot({"lab", "vm-1", "s", "created", "now", "{\"a\": 1}"});
     RunRecord run;
     run.job = "j";
