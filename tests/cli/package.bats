@@ -80,7 +80,7 @@ put_in() { inside dpkg --install "/${1##*/}" > "$W/dpkg.log" 2>&1 || { cat "$W/d
   for name in bin/hamal-sync etc/hamal.conf tools/install_hamal.sh man/man7/hamal.7 version changelog \
     docker-compose-hamal.yaml update_sync_proxy.sh uninstall_hamal.sh systemd/hamal-period.timer docker/Dockerfile \
     completions/hamal.bash manifest; do
-    [ -e "$R/opt/hamal-versions/$VERSION/$name" ]
+    [ -e "$R/opt/hamal-versions/$VERSION/$name" ] || { echo "$name is missing" >&2; false; }
   done
   [ "$(cat "$R/opt/hamal-versions/$VERSION/version")" = "$VERSION" ]
   cmp "$R/etc/hamal/hamal.conf" "$HAMAL_SOURCE/scripts/etc/hamal.conf"
