@@ -170,13 +170,59 @@ same() { cmp "$W/images/web.raw" "$1"; }
   job "file:$W/{vm}-{disk}.raw" "interval = 1h"
   as a succeeds hamal-period
   sql "UPDATE runs SET started = '2020-01-01T00:00:00Z', ended = '2020-01-01T00:00:00Z'"
-  as b succeeds hamal-period
+  as b capture hamal-period
+  [ "$status" = 0 ]
   has "$(cat "$W/b-log/hamal-period.log")" "0 due"
   as b capture hamal-period --now
   [ "$status" = 6 ]
   has "$(cat "$W/b-log/hamal-period.log")" "last written by another proxy"
   as a succeeds hamal-period
   has "$(cat "$W/a-log/hamal-period.log")" "1 due, 1 done"
+}
+
+# Break it: leave out say_forsaken(), or the writers in status.cpp.
+@test "a vm that is left to a proxy that is dead is warned of, in the log, the status and the health" {
+  job "file:$W/{vm}-{disk}.raw" "interval = 1h"
+  as a succeeds hamal-period
+  as b succeeds hamal-period
+  as b succeeds hamal-period health
+  sql "UPDATE runs SET started = '2020-01-01T00:00:00Z', ended = '2020-01-01T00:00:00Z', last_success = '2020-01-01T00:00:00Z'"
+  local left
+  left="left to proxy $(cat "$W/a/proxy_id"), which wrote its target; if that one is dead: hamal-sync --take-over"
+  as b capture hamal-period
+  [ "$status" = 0 ]
+  has "$err" "warning: job j: vm web: $left"
+  as b hamal-period status --json > "$W/status"
+  [ "$(field "$W/status" "d['vms'][0]['left_to']")" = "$(cat "$W/a/proxy_id")" ]
+  [ "$(field "$W/status" "d['vms'][0]['last_error']")" = "$left" ]
+  as b capture hamal-period health
+  [ "$status" = 1 ]
+  has "$out" "job j: vm web is late, and $left"
+  # It is its own proxy's to sync, and while it is at it nobody complains.
+  as a succeeds hamal-period health
+  sql "UPDATE leases SET owner = 'somebody', expires = 99999999999999"
+  as b succeeds hamal-period health
+}
+
+# Break it: let writer_of() take the first writer that it finds.
+@test "a vm whose disks belong to different proxies fails, and says whose they are" {
+  job "file:$W/{vm}-{disk}.raw" "interval = 1h"
+  as a succeeds hamal-period
+  sql "UPDATE runs SET started = '2020-01-01T00:00:00Z', ended = '2020-01-01T00:00:00Z'"
+  as b hamal-period status > /dev/null  # its proxy_id
+  # What a run of b was changing when it died is b's, whatever is older; a is told so.
+  sql "INSERT INTO in_progress (platform, vm_id, disk_id, target, mode, base_change_id, change_id, snapshot_id, plan_path,
+    started, proxy) SELECT platform, vm_id, disk_id, target, 'full', '', '', 's', '/none', 'then', '$(cat "$W/b/proxy_id")' FROM checkpoints"
+  as a capture hamal-period
+  has "$err" "left to proxy $(cat "$W/b/proxy_id")"
+  # Another disk of the vm, whose writer is a.
+  sql "INSERT INTO checkpoints (platform, vm_id, disk_id, target, vm_name, change_id, snapshot_id, generation, size, committed,
+    target_uri, proxy) SELECT platform, vm_id, disk_id, 'file:$W/web.raw-old.raw', vm_name, '', 's', 1, size, committed,
+    'file:$W/web.raw-old.raw', proxy FROM checkpoints"
+  as a capture hamal-period
+  [ "$status" = 6 ]
+  as a hamal-period status --json > "$W/status"
+  has "$(field "$W/status" "d['vms'][0]['last_error']")" "another proxy, $(cat "$W/b/proxy_id")"
 }
 
 @test "a lease in the environment that is none is refused, and one of another vm is not used" {

@@ -42,7 +42,7 @@ class Collector {
       return a.job.priority != b.job.priority ? a.job.priority > b.job.priority
                                               : a.due.when < b.due.when;
     });
-    return {std::move(m_due), m_failure};
+    return {std::move(m_due), m_failure, std::move(m_forsaken)};
   }
 
  private:
@@ -115,9 +115,12 @@ class Collector {
       if (!m_others) {
         m_others.emplace(m_session);
       }
-      if (const std::string proxy = m_others->writer_of(job, vm.id); !proxy.empty()) {
-        m_session.log().debug("job {}: vm {} is left to proxy {}, which writes its target",
-                              job.name, vm.name, proxy);
+      if (const std::string proxy = m_others->writer_of(job, vm.id, vm.disks); !proxy.empty()) {
+        m_session.log().debug("job {}: vm {} is {}", job.name, vm.name, left_to(proxy));
+        if (last != nullptr &&
+            is_forsaken(m_session, job, *last, m_now, patience_with_others(m_session.config()))) {
+          m_forsaken[proxy].push_back(fmt::format("job {}: vm {}", job.name, vm.name));
+        }
         return;
       }
     }
@@ -182,6 +185,7 @@ class Collector {
   std::vector<RunRecord> m_runs;
   std::map<std::string, std::vector<Vm>> m_vms;
   std::optional<OtherProxies> m_others;
+  std::map<std::string, std::vector<std::string>> m_forsaken;
   std::vector<Candidate> m_due;
   int m_failure = 0;
 };

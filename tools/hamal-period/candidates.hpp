@@ -1,5 +1,7 @@
 // What a pass has to do: the vms of the jobs, asked of their platforms, and which of them are due.
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "common/session.hpp"
@@ -23,6 +25,9 @@ struct Candidate {
 struct DueCandidates {
   std::vector<Candidate> due;  ///< in the order they are to be started in
   int failure = 0;             ///< exit status of the first job whose platform could not be asked
+  /// By proxy, the vms ("job NAME: vm NAME") that are left to it and that it should have synced
+  /// long ago.
+  std::map<std::string, std::vector<std::string>> forsaken = {};
 };
 
 /// At least 1.

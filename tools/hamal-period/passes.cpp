@@ -1,5 +1,6 @@
 // One pass, or one every interval: what is due, the runs, what other programs are told of it.
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "hamal-period/commands.hpp"
 #include "hamal-period/info.hpp"
 #include "hamal-period/metrics.hpp"
+#include "hamal-period/other_proxies.hpp"
 #include "hamal-period/pass.hpp"
 #include "hamal-period/tasks.hpp"
 #include "hamal/util/error.hpp"
@@ -65,6 +67,25 @@ void finish_pass(const PeriodRequest& request, Session& session, const std::stri
   write_metrics(request, session);
 }
 
+using Forsaken = std::map<std::string, std::vector<std::string>>;
+
+/// Says what nobody syncs, once for as long as it stays so. `said` is what was said before.
+void say_forsaken(Session& session, const Forsaken& forsaken, Forsaken& said) {
+  for (const auto& [proxy, vms] : forsaken) {
+    if (const auto before = said.find(proxy); before != said.end() && before->second == vms) {
+      continue;
+    }
+    const std::string text = fmt::format(
+        "{}: {}; its lines are those of hamal-period --dry-run --now --vm VM, with that option",
+        fmt::join(vms, ", "), left_to(proxy));
+    session.log().warning("{}", text);
+    if (!session.mirrored()) {
+      fmt::print(stderr, "{}: warning: {}\n", session.tool(), escape_control(text));
+    }
+  }
+  said = forsaken;
+}
+
 /// What is due already is begun first: a console may be slow.
 void add_tasks(Tasks& tasks, Runs& runs, PassTotals& totals) {
   runs.work(std::chrono::steady_clock::now(), totals);
@@ -77,6 +98,7 @@ int loop(const PeriodRequest& request, Session& session) {
   const std::string started = rfc3339(system_clock().wall());
   Tasks tasks(request, session);
   Runs runs(session, tasks);
+  Forsaken said;
   session.log().info("loops, with a pass every {} ms", session.config().period.interval.count());
   while (!session.cancel().requested()) {
     const auto next = std::chrono::steady_clock::now() + session.config().period.interval;
@@ -85,6 +107,7 @@ int loop(const PeriodRequest& request, Session& session) {
     try {
       auto found = due_candidates(request, session, system_clock().wall(), true);
       totals.due = static_cast<unsigned>(found.due.size());
+      say_forsaken(session, found.forsaken, said);
       runs.add(std::move(found.due));
       add_tasks(tasks, runs, totals);
       // What runs longer than a pass does not keep others from becoming due.
@@ -127,6 +150,8 @@ int run_passes(const PeriodRequest& request, Session& session) {
   Tasks tasks(request, session);
   Runs runs(session, tasks);
   auto found = due_candidates(request, session, system_clock().wall(), true);
+  Forsaken said;
+  say_forsaken(session, found.forsaken, said);
   totals.due = static_cast<unsigned>(found.due.size());
   runs.add(std::move(found.due));
   add_tasks(tasks, runs, totals);

@@ -8,6 +8,7 @@
 #include "common/table.hpp"
 #include "hamal-period/commands.hpp"
 #include "hamal-period/info.hpp"
+#include "hamal-period/other_proxies.hpp"
 #include "hamal/period/schedule.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/time.hpp"
@@ -19,7 +20,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using std::chrono::seconds;
 
-constexpr seconds k_least_max_age{600};
 constexpr std::size_t k_longest_error = 100;
 
 struct Row {
@@ -28,12 +28,15 @@ struct Row {
   std::optional<seconds> age;  ///< of the last success
   /// The age is above the interval, or the schedule's time has passed.
   bool late = false;
+  /// The proxy that the vm is left to; empty: it may be synced here.
+  std::string writer = {};
 };
 
 std::vector<Row> rows_of(const PeriodRequest& request, Session& session,
                          const std::vector<period::Job>& jobs) {
   const auto now = system_clock().wall();
   const auto runs = session.state().list_runs();
+  const OtherProxies others(session);
   std::vector<Row> rows;
   for (const period::Job& job : jobs) {
     const std::size_t before = rows.size();
@@ -47,6 +50,7 @@ std::vector<Row> rows_of(const PeriodRequest& request, Session& session,
         row.age = std::chrono::duration_cast<seconds>(now - *success);
         row.late = job.interval ? *row.age > *job.interval : job.schedule->next(*success) < now;
       }
+      row.writer = others.writer_of(job, run.vm_id);
       rows.push_back(std::move(row));
     }
     if (rows.size() == before && request.vms.empty()) {
@@ -66,6 +70,14 @@ std::string shortened(const std::string& text) {
   return text.size() <= k_longest_error ? text : text.substr(0, k_longest_error) + "…";
 }
 
+/// Who is late and left to another proxy may be left to a dead one.
+std::string error_of(const Row& row) {
+  if (!row.late || row.writer.empty()) {
+    return row.run.last_error;
+  }
+  return left_to(row.writer) + (row.run.last_error.empty() ? "" : "; " + row.run.last_error);
+}
+
 std::string table_of(const std::vector<Row>& rows) {
   std::vector<std::vector<std::string>> cells{{"VM", "JOB", "STATE", "LAST SUCCESS", "AGE", "OF",
                                                "MODE", "READ", "TOOK", "NEXT RUN", "FAILED",
@@ -81,7 +93,7 @@ std::string table_of(const std::vector<Row>& rows) {
                      success ? format_size(row.run.bytes) : "",
                      success ? format_duration(seconds(row.run.duration_ms / 1000)) : "",
                      row.run.next_run.substr(0, 19), std::to_string(row.run.failures),
-                     shortened(row.run.last_error)});
+                     shortened(error_of(row))});
   }
   return format_table(cells);
 }
@@ -111,7 +123,8 @@ std::string json_of(const std::vector<Row>& rows) {
                     {"seconds", static_cast<double>(row.run.duration_ms) / 1000.0},
                     {"failures", row.run.failures},
                     {"next_run", or_null(row.run.next_run)},
-                    {"last_error", or_null(row.run.last_error)}});
+                    {"last_error", or_null(error_of(row))},
+                    {"left_to", or_null(row.writer)}});
   }
   const Json all{{"format", "hamal-period-status"}, {"version", 1}, {"vms", list}};
   return all.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -129,8 +142,7 @@ int run_status(const PeriodRequest& request, Session& session) {
 
 int run_health(const PeriodRequest& request, Session& session) {
   const auto jobs = selected_jobs(request, session);
-  const auto max_age = request.max_age.value_or(
-      std::max<std::chrono::milliseconds>(3 * session.config().period.interval, k_least_max_age));
+  const auto max_age = request.max_age.value_or(patience_with_others(session.config()));
   std::vector<std::string> problems;
   const auto ended = last_pass_ended(session);
   if (!ended) {
@@ -143,6 +155,11 @@ int run_health(const PeriodRequest& request, Session& session) {
     if (row.run.failures > request.max_failures) {
       problems.push_back(fmt::format("job {}: vm {} failed {} times: {}", row.run.job,
                                      row.run.vm_name, row.run.failures, row.run.last_error));
+    }
+    if (!row.writer.empty() &&
+        is_forsaken(session, *row.job, row.run, system_clock().wall(), max_age)) {
+      problems.push_back(fmt::format("job {}: vm {} is late, and {}", row.run.job, row.run.vm_name,
+                                     left_to(row.writer)));
     }
   }
   std::string text;
