@@ -225,6 +225,27 @@ same() { cmp "$W/images/web.raw" "$1"; }
   has "$(field "$W/status" "d['vms'][0]['last_error']")" "another proxy, $(cat "$W/b/proxy_id")"
 }
 
+# Break it: let own_job_record() be empty.
+@test "a platform that one proxy cannot reach stops the job on that proxy alone" {
+  hamal-repo init "dir:$W/store" > /dev/null
+  job "dir:$W/store" "interval = 1h"
+  sed -i "s|^path = .*|path = $W/nowhere|" "$W/a.conf"
+  as a capture hamal-period
+  [ "$status" != 0 ]
+  # It waits before it tries again.
+  as a succeeds hamal-period
+  as a capture hamal-period health --max-failures 0
+  [ "$status" = 1 ]
+  has "$out" "proxy $(cat "$W/a/proxy_id"): "
+  as b succeeds hamal-period
+  has "$(cat "$W/b-log/hamal-period.log")" "1 due, 1 done"
+  as b succeeds hamal-period health --max-failures 0
+  sql "UPDATE runs SET ended = '2020-01-01T00:00:00Z', started = '2020-01-01T00:00:00Z' WHERE vm_id LIKE '//proxy/%'"
+  sed -i "s|^path = .*|path = $W/images|" "$W/a.conf"
+  as a succeeds hamal-period
+  [ "$(sql "SELECT count(*) FROM runs WHERE vm_id LIKE '//proxy/%'")" = 0 ]
+}
+
 @test "a lease in the environment that is none is refused, and one of another vm is not used" {
   HAMAL_LEASE=nonsense as a fails 2 "HAMAL_LEASE*is not a lease" hamal-snapshot create lab:web
   HAMAL_LEASE=lab/other:me:1 as a succeeds hamal-snapshot create lab:web

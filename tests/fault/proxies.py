@@ -28,7 +28,7 @@ DECLARE written RECORD;
 BEGIN
   written := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
   INSERT INTO minutes SELECT TG_TABLE_NAME, written.vm_id, current_setting('application_name'),
-    (SELECT proxy FROM leases WHERE vm_id = written.vm_id AND owner <> '') WHERE written.vm_id <> '';
+    (SELECT proxy FROM leases WHERE vm_id = written.vm_id AND owner <> '') WHERE written.vm_id NOT LIKE '//proxy/%';
   RETURN NULL;
 END $$;
 CREATE FUNCTION note_lease() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -148,7 +148,7 @@ class Cluster:
         self.contents[vm] = hashlib.sha256(content).hexdigest()
 
     def successes(self):
-        return dict(self.database.ask("SELECT vm_name, last_success FROM runs WHERE vm_id <> ''"))
+        return dict(self.database.ask("SELECT vm_name, last_success FROM runs WHERE vm_id NOT LIKE '//proxy/%'"))
 
     def all_synced_since(self, before):
         now = self.successes()

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "hamal/mass/host_facts.hpp"
+#include "hamal/period/job_record.hpp"
 #include "hamal/period/schedule.hpp"
 #include "hamal/util/host.hpp"
 #include "hamal/util/time.hpp"
@@ -50,11 +51,12 @@ void add_runs(mass::Heartbeat& heartbeat, Session& session) {
                                    .vm = run.vm_name,
                                    .started = run.started});
     } else if (run.state == period::k_failed && heartbeat.errors.size() < k_most_errors) {
-      heartbeat.errors.push_back({.job = run.job,
-                                  .platform = run.platform,
-                                  .vm = run.vm_id.empty() ? std::string() : run.vm_name,
-                                  .failures = run.failures,
-                                  .error = run.last_error});
+      heartbeat.errors.push_back(
+          {.job = run.job,
+           .platform = run.platform,
+           .vm = period::is_job_record(run.vm_id) ? std::string() : run.vm_name,
+           .failures = run.failures,
+           .error = run.last_error});
     }
   }
 }

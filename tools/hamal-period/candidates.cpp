@@ -8,6 +8,7 @@
 
 #include "hamal-period/commands.hpp"
 #include "hamal-period/other_proxies.hpp"
+#include "hamal/period/job_record.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/time.hpp"
 
@@ -17,6 +18,9 @@ namespace {
 using period::Due;
 using period::Job;
 
+/// For how long the failure of another proxy, that did not try again, is kept.
+constexpr std::chrono::hours k_failure_memory{24};
+
 class Collector {
  public:
   Collector(const PeriodRequest& request, Session& session, period::TimePoint now, bool record)
@@ -24,6 +28,7 @@ class Collector {
         m_session(session),
         m_now(now),
         m_record(record),
+        m_job_record(own_job_record(session)),
         m_runs(session.state().list_runs()) {}
 
   DueCandidates collect() {
@@ -50,13 +55,13 @@ class Collector {
     return last_run(m_runs, job, vm_id);
   }
 
-  /// A job that could not be begun has a record without a vm; one for a single vm that is not due
-  /// needs no look at its platform.
+  /// A job that this proxy could not begin has a record without a vm; one for a single vm that is
+  /// not due needs no look at its platform.
   bool nothing_to_ask(const Job& job) const {
     if (m_request.now) {
       return false;
     }
-    if (const RunRecord* failed = find(job, {})) {
+    if (const RunRecord* failed = find(job, m_job_record)) {
       return !judge(job, failed, m_now).now;
     }
     if (job.vm.find_first_of("*?") != std::string::npos) {
@@ -64,7 +69,8 @@ class Collector {
     }
     return std::any_of(m_runs.begin(), m_runs.end(), [&](const RunRecord& run) {
       return run.job == job.name && run.platform == job.platform &&
-             job.matches(run.vm_id, run.vm_name) && !judge(job, &run, m_now).now;
+             !period::is_job_record(run.vm_id) && job.matches(run.vm_id, run.vm_name) &&
+             !judge(job, &run, m_now).now;
     });
   }
 
@@ -135,6 +141,10 @@ class Collector {
       if (run.job != job.name || run.platform != job.platform) {
         continue;
       }
+      if (period::is_job_record(run.vm_id)) {
+        forget_failure(run);
+        continue;
+      }
       const auto& vms = vms_of(job.platform);
       const bool there = std::any_of(vms.begin(), vms.end(), [&](const Vm& vm) {
         return vm.id == run.vm_id && job.matches(vm.id, vm.name);
@@ -152,6 +162,16 @@ class Collector {
     }
   }
 
+  /// The job was begun here, which says nothing of other proxies; those that are gone are forgotten
+  /// some time later, and what an older hamal wrote at once.
+  void forget_failure(const RunRecord& run) {
+    const auto next = parse_rfc3339(run.next_run);
+    if (run.vm_id == m_job_record || run.vm_id.empty() || !next ||
+        *next + k_failure_memory < m_now) {
+      m_session.state().remove_run(run);
+    }
+  }
+
   void job_failed(const Job& job, const Error& error) {
     m_session.log().error("job {}: {}", job.name, error.what());
     if (!m_session.mirrored()) {
@@ -161,18 +181,21 @@ class Collector {
     if (!m_record) {
       return;
     }
-    const RunRecord* before = find(job, {});
+    const RunRecord* before = find(job, m_job_record);
     RunRecord run;
     if (before != nullptr) {
       run = *before;
     }
     run.job = job.name;
     run.platform = job.platform;
+    run.vm_id = m_job_record;
     run.vm_name = job.vm;
     run.state = period::k_failed;
     run.started = rfc3339(m_now);
     run.ended = rfc3339(m_now);
-    run.last_error = error.what();
+    run.last_error = m_job_record.empty()
+                         ? std::string(error.what())
+                         : fmt::format("proxy {}: {}", m_session.proxy_id(), error.what());
     ++run.failures;
     run.next_run = rfc3339(judge(job, &run, m_now).when);
     m_session.state().put_run(run);
@@ -182,6 +205,7 @@ class Collector {
   Session& m_session;
   period::TimePoint m_now;
   bool m_record;
+  std::string m_job_record;
   std::vector<RunRecord> m_runs;
   std::map<std::string, std::vector<Vm>> m_vms;
   std::optional<OtherProxies> m_others;
@@ -204,6 +228,10 @@ const RunRecord* last_run(const std::vector<RunRecord>& runs, const period::Job&
     return run.job == job.name && run.platform == job.platform && run.vm_id == vm_id;
   });
   return found == runs.end() ? nullptr : &*found;
+}
+
+std::string own_job_record(Session& session) {
+  return period::job_record_id(session.state().shared() ? session.proxy_id() : std::string());
 }
 
 DueCandidates due_candidates(const PeriodRequest& request, Session& session, period::TimePoint now,

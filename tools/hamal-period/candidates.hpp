@@ -37,6 +37,9 @@ unsigned protectable_disks(const Vm& vm);
 const RunRecord* last_run(const std::vector<RunRecord>& runs, const period::Job& job,
                           const std::string& vm_id);
 
+/// The vm_id of this proxy's record of a job that it could not begin (period/job_record.hpp).
+std::string own_job_record(Session& session);
+
 /// A platform that cannot be asked fails its job alone, which backs off; with `record` that, and
 /// vms that are gone, go into the state.
 DueCandidates due_candidates(const PeriodRequest& request, Session& session, period::TimePoint now,
