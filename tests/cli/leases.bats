@@ -246,6 +246,29 @@ same() { cmp "$W/images/web.raw" "$1"; }
   [ "$(sql "SELECT count(*) FROM runs WHERE vm_id LIKE '//proxy/%'")" = 0 ]
 }
 
+# Break it: let forget_vm() take no lease.
+@test "a pass does not touch the record of a vm that it does not see and that another proxy runs" {
+  hamal-repo init "dir:$W/store" > /dev/null
+  printf '%s\n' '#!/bin/sh' "while [ -e $W/hold ]; do sleep 0.1; done" > "$W/hook"
+  chmod 0755 "$W/hook"
+  job "dir:$W/store" "interval = 1h" "pre_hook = $W/hook"
+  mkdir "$W/others"
+  random_image "$W/others/mail.raw" 1M
+  sed -i "s|^path = .*|path = $W/others|" "$W/b.conf"
+  touch "$W/hold"
+  HAMAL_CONFIG=$W/a.conf in_background hamal-period
+  runs() { [ "$(sql "SELECT state FROM runs WHERE vm_id = 'web.raw'")" = running ]; }
+  until_true 30 runs
+  as b succeeds hamal-period --vm none
+  runs
+  rm "$W/hold"
+  wait "$BACKGROUND"
+  [ "$(sql "SELECT state FROM runs WHERE vm_id = 'web.raw'")" = "done" ]
+  # Once nobody runs it, it is said to be gone.
+  as b hamal-period --vm none
+  has "$(sql "SELECT last_error FROM runs WHERE vm_id = 'web.raw'")" "does not have it any more"
+}
+
 @test "a lease in the environment that is none is refused, and one of another vm is not used" {
   HAMAL_LEASE=nonsense as a fails 2 "HAMAL_LEASE*is not a lease" hamal-snapshot create lab:web
   HAMAL_LEASE=lab/other:me:1 as a succeeds hamal-snapshot create lab:web

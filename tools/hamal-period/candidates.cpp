@@ -6,8 +6,10 @@
 #include <map>
 #include <optional>
 
+#include "common/vm_lease.hpp"
 #include "hamal-period/commands.hpp"
 #include "hamal-period/other_proxies.hpp"
+#include "hamal-period/period_lock.hpp"
 #include "hamal/period/job_record.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/time.hpp"
@@ -17,6 +19,9 @@ namespace {
 
 using period::Due;
 using period::Job;
+
+constexpr const char* k_gone =
+    "the platform does not have it any more, or the job does not mean it";
 
 /// For how long the failure of another proxy, that did not try again, is kept.
 constexpr std::chrono::hours k_failure_memory{24};
@@ -137,7 +142,7 @@ class Collector {
 
   /// The job can be begun again; what its vms were that the platform does not have any more.
   void forget_gone(const Job& job) {
-    for (RunRecord& run : m_runs) {
+    for (const RunRecord& run : m_runs) {
       if (run.job != job.name || run.platform != job.platform) {
         continue;
       }
@@ -149,16 +154,36 @@ class Collector {
       const bool there = std::any_of(vms.begin(), vms.end(), [&](const Vm& vm) {
         return vm.id == run.vm_id && job.matches(vm.id, vm.name);
       });
-      const std::string gone =
-          "the platform does not have it any more, or the job does not mean it";
-      if (!there && run.last_success.empty()) {
-        m_session.state().remove_run(run);
-      } else if (!there && run.last_error != gone) {
-        m_session.log().warning("job {}: vm {}: {}", job.name, run.vm_name, gone);
-        run.last_error = gone;
-        run.next_run.clear();
-        m_session.state().put_run(run);
+      if (!there && (run.last_success.empty() || run.last_error != k_gone)) {
+        forget_vm(job, run);
       }
+    }
+  }
+
+  /// Under its locks, and only what is still as we found it: another pass, or another proxy whose
+  /// platform shows it, may be running the vm.
+  void forget_vm(const Job& job, const RunRecord& found) {
+    try {
+      const FileLock lock = lock_period(m_session, found.platform, found.vm_id, m_session.run_id());
+      const auto lease = lease_vm(m_session, {found.platform, found.vm_id},
+                                  std::chrono::milliseconds(0), m_session.cancel());
+      auto run = m_session.state().find_run(job.name, found.platform, found.vm_id);
+      if (!run || run->run_id != found.run_id || run->state != found.state) {
+        return;
+      }
+      if (run->last_success.empty()) {
+        m_session.state().remove_run(*run);
+        return;
+      }
+      m_session.log().warning("job {}: vm {}: {}", job.name, run->vm_name, k_gone);
+      run->last_error = k_gone;
+      run->next_run.clear();
+      m_session.state().put_run(*run);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::busy) {
+        throw;
+      }
+      m_session.log().debug("job {}: vm {}: {}", job.name, found.vm_name, error.what());
     }
   }
 
