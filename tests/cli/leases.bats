@@ -269,6 +269,33 @@ same() { cmp "$W/images/web.raw" "$1"; }
   has "$(sql "SELECT last_error FROM runs WHERE vm_id = 'web.raw'")" "does not have it any more"
 }
 
+# Break it: let outlast() always throw, and the run that goes on is stopped.
+@test "while the state takes nothing the runs go on, and what has ended is recorded as soon as it does" {
+  hamal-repo init "dir:$W/store" > /dev/null
+  printf '%s\n' '#!/bin/sh' "while [ -e $W/hold-\$HAMAL_VM_ID ]; do sleep 0.1; done" > "$W/hook"
+  chmod 0755 "$W/hook"
+  job "dir:$W/store" "interval = 1h" "pre_hook = $W/hook"
+  random_image "$W/images/mail.raw" 1M
+  touch "$W/hold-web.raw" "$W/hold-mail.raw"
+  HAMAL_CONFIG=$W/a.conf in_background hamal-period
+  state_is() { [ "$(sql "SELECT state FROM runs WHERE vm_id = '$1'")" = "$2" ]; }
+  until_true 30 state_is web.raw running
+  until_true 30 state_is mail.raw running
+  sql "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
+    RAISE EXCEPTION 'no room' USING ERRCODE = '53400'; END \$\$;
+    CREATE TRIGGER refuse BEFORE INSERT ON runs FOR EACH ROW EXECUTE FUNCTION refuse()"
+  rm "$W/hold-mail.raw"
+  until_true 30 grep -q "the state is waited for, and the runs go on" "$W/a-log/hamal-period.log"
+  state_is mail.raw running
+  sql "DROP TRIGGER refuse ON runs"
+  until_true 30 state_is mail.raw "done"
+  state_is web.raw running
+  rm "$W/hold-web.raw"
+  wait "$BACKGROUND"
+  state_is web.raw "done"
+  [ "$(grep -c "the state is waited for" "$W/a-log/hamal-period.log")" = 1 ]
+}
+
 @test "a lease in the environment that is none is refused, and one of another vm is not used" {
   HAMAL_LEASE=nonsense as a fails 2 "HAMAL_LEASE*is not a lease" hamal-snapshot create lab:web
   HAMAL_LEASE=lab/other:me:1 as a succeeds hamal-snapshot create lab:web

@@ -17,6 +17,7 @@ struct Candidate {
   period::VmName vm;
   unsigned disks = 1;
   period::Due due;
+  bool begun = false;  ///< the task, as the state knows
   bool asked = false;  ///< by an operator or the console: whatever the schedule says
   /// Its `started` is empty when it was never run. Read again before the run (pass.hpp).
   RunRecord last;

@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::uint64_t k_least_memory = 1U << 20;  // what hamal-sync takes
 constexpr std::uint64_t k_least_bandwidth = 1024;
+constexpr int k_retry_ms = 1000;  // of a state that cannot be used; it waits by itself, too
 
 unsigned disks_of(const Candidate& candidate, const Config& config) {
   return std::min(candidate.disks, config.data_sync.parallel_sync_disks_count);
@@ -78,6 +79,8 @@ struct Runs::Running {
   std::unique_ptr<Logger> log;
   period::VmOutcome outcome;
   std::chrono::steady_clock::time_point begin;
+  std::chrono::milliseconds took{0};
+  bool task_ended = false;  // the console's task is recorded
   std::atomic<bool> ended{false};
   std::thread thread;
 
@@ -102,6 +105,13 @@ Runs::~Runs() {
   }
 }
 
+template <typename Is>
+bool Runs::is_any_held(const Is& is) const {
+  const auto of = [&](const std::unique_ptr<Running>& run) { return is(*run); };
+  return std::any_of(m_running.begin(), m_running.end(), of) ||
+         std::any_of(m_unrecorded.begin(), m_unrecorded.end(), of);
+}
+
 void Runs::add(std::vector<Candidate> due) {
   for (Candidate& candidate : due) {
     const auto same = [&](const Candidate& other) {
@@ -111,8 +121,7 @@ void Runs::add(std::vector<Candidate> due) {
                  : other.task == candidate.task;
     };
     const bool known = std::any_of(m_waiting.begin(), m_waiting.end(), same) ||
-                       std::any_of(m_running.begin(), m_running.end(),
-                                   [&](const auto& run) { return same(run->candidate); });
+                       is_any_held([&](const Running& run) { return same(run.candidate); });
     if (!known) {
       m_waiting.push_back(std::move(candidate));
     }
@@ -125,7 +134,12 @@ void Runs::work(std::optional<std::chrono::steady_clock::time_point> until, Pass
       m_waiting.clear();
       m_cancel.request(SIGTERM);
     }
-    start_waiting(totals);
+    m_outage = false;
+    record_ended();
+    if (!m_outage) {
+      start_waiting(totals);
+    }
+    m_outage_told = m_outage_told && m_outage;
     if (m_running.empty() && (m_waiting.empty() || m_session.cancel().requested())) {
       return;
     }
@@ -138,6 +152,9 @@ void Runs::work(std::optional<std::chrono::steady_clock::time_point> until, Pass
       }
       patience = static_cast<int>(std::clamp<std::int64_t>(left.count() + 1, 1, 3'600'000));
     }
+    if (m_outage) {
+      patience = patience < 0 ? k_retry_ms : std::min(patience, k_retry_ms);
+    }
     wait(patience);
     take_ended(totals);
   }
@@ -148,14 +165,13 @@ void Runs::wait(int milliseconds) {
   const bool stopping = m_session.cancel().requested();
   pollfd fds[] = {{m_ended.get(), POLLIN, 0},
                   {stopping ? -1 : m_session.cancel().poll_fd(), POLLIN, 0}};
-  ::poll(fds, 2, stopping ? -1 : milliseconds);
+  ::poll(fds, 2, stopping && !m_outage ? -1 : milliseconds);
   std::uint64_t count = 0;
   [[maybe_unused]] const auto ignored = ::read(m_ended.get(), &count, sizeof count);
 }
 
 bool Runs::runs_now(const period::VmName& vm) const {
-  return std::any_of(m_running.begin(), m_running.end(),
-                     [&](const auto& run) { return is_same(run->candidate.vm, vm); });
+  return is_any_held([&](const Running& run) { return is_same(run.candidate.vm, vm); });
 }
 
 void Runs::start_waiting(PassTotals& totals) {
@@ -172,11 +188,28 @@ void Runs::start_waiting(PassTotals& totals) {
     Candidate candidate = std::move(*at);
     at = m_waiting.erase(at);
     auto lines = lines_of(candidate, due, m_session, system_clock().wall());
-    start(std::move(candidate), std::move(lines), totals);
+    try {
+      start(candidate, std::move(lines), totals);
+    } catch (const Error& error) {
+      m_waiting.push_front(std::move(candidate));
+      outlast(error);
+      return;
+    }
   }
 }
 
-void Runs::start(Candidate candidate, period::CommandLines lines, PassTotals& totals) {
+void Runs::outlast(const Error& error) {
+  if (!error.transient() || m_running.empty()) {
+    throw;
+  }
+  if (!m_outage_told) {
+    m_session.log().warning("the state is waited for, and the runs go on: {}", error.what());
+  }
+  m_outage = true;
+  m_outage_told = true;
+}
+
+void Runs::start(Candidate& candidate, period::CommandLines lines, PassTotals& totals) {
   const period::VmName vm = candidate.vm;
   const std::string run_id = random_hex(8);
   std::unique_ptr<Running> run = hold(candidate, run_id, totals);
@@ -206,9 +239,10 @@ void Runs::start(Candidate candidate, period::CommandLines lines, PassTotals& to
   run->record.run_id = run_id;
   run->record.started = rfc3339(system_clock().wall());
   run->record.ended.clear();
-  if (!candidate.task.empty() && !m_tasks.begin(candidate, run->record)) {
+  if (!candidate.task.empty() && !candidate.begun && !m_tasks.begin(candidate, run->record)) {
     return;  // begun before, however that was: never twice
   }
+  candidate.begun = true;
   if (!put_run(run->record)) {
     period::VmOutcome lost;
     lost.status = static_cast<int>(ExitStatus::busy);
@@ -304,18 +338,30 @@ void Runs::take_ended(PassTotals& totals) {
     }
     (*at)->thread.join();
     m_free_disks += (*at)->disks;
-    const std::unique_ptr<Running> run = std::move(*at);
+    conclude(**at, totals);
+    m_unrecorded.push_back(std::move(*at));
     at = m_running.erase(at);
-    record_end(*run, totals);
   }
 }
 
-void Runs::record_end(const Running& run, PassTotals& totals) {
+void Runs::record_ended() {
+  while (!m_unrecorded.empty()) {
+    try {
+      record_end(*m_unrecorded.front());
+    } catch (const Error& error) {
+      outlast(error);
+      return;
+    }
+    m_unrecorded.pop_front();
+  }
+}
+
+void Runs::conclude(Running& run, PassTotals& totals) {
   const period::VmOutcome& outcome = run.outcome;
   const auto now = system_clock().wall();
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+  run.took = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - run.begin);
-  RunRecord record = run.record;
+  RunRecord& record = run.record;
   record.ended = rfc3339(now);
   if (outcome.status == 0) {
     ++totals.done;
@@ -323,7 +369,7 @@ void Runs::record_end(const Running& run, PassTotals& totals) {
     record.last_success = record.started;
     record.mode = outcome.mode;
     record.bytes = outcome.bytes;
-    record.duration_ms = static_cast<std::uint64_t>(took.count());
+    record.duration_ms = static_cast<std::uint64_t>(run.took.count());
     record.failures = 0;
     record.last_error.clear();
   } else if (outcome.interrupted) {
@@ -342,12 +388,20 @@ void Runs::record_end(const Running& run, PassTotals& totals) {
   if (outcome.status != 0 && totals.first_failure == 0) {
     totals.first_failure = outcome.status;
   }
-  m_tasks.end(run.candidate, record, outcome);
   record.next_run = rfc3339(judge(run.task.job, &record, now).when);
+}
+
+void Runs::record_end(Running& run) {
+  const period::VmOutcome& outcome = run.outcome;
+  const RunRecord& record = run.record;
+  if (!run.task_ended) {
+    m_tasks.end(run.candidate, record, outcome);
+    run.task_ended = true;
+  }
   put_run(record);
   const std::string text =
       fmt::format("run ends after {:.1f} s: {}{}; the next one is due at {}",
-                  static_cast<double>(took.count()) / 1000.0, record.state,
+                  static_cast<double>(run.took.count()) / 1000.0, record.state,
                   outcome.error.empty() ? std::string() : ": " + outcome.error, record.next_run);
   const LogLevel level = record.state == period::k_failed ? LogLevel::error : LogLevel::info;
   run.log->log(level, text);

@@ -13,6 +13,7 @@
 #include "common/session.hpp"
 #include "hamal-period/candidates.hpp"
 #include "hamal-period/tasks.hpp"
+#include "hamal/util/error.hpp"
 #include "hamal/util/file_lock.hpp"
 #include "hamal/util/unique_fd.hpp"
 
@@ -46,20 +47,33 @@ class Runs {
   void add(std::vector<Candidate> due);
   /// Starts what can be, and takes what ended. Returns as soon as all have ended, an interrupt is
   /// requested (then, too, only when all have ended), or `until`.
+  /// While a run goes on, a state that cannot be used for a time stops nothing: what it should know
+  /// is kept and written later. Otherwise that is thrown; the next call tries again.
   void work(std::optional<std::chrono::steady_clock::time_point> until, PassTotals& totals);
 
  private:
   struct Running;
 
   void start_waiting(PassTotals& totals);
-  void start(Candidate candidate, period::CommandLines lines, PassTotals& totals);
+  /// Moves from the candidate, unless it throws.
+  void start(Candidate& candidate, period::CommandLines lines, PassTotals& totals);
   /// Null when the vm is another pass's or another proxy's, or no longer due.
   std::unique_ptr<Running> hold(Candidate& candidate, const std::string& run_id,
                                 PassTotals& totals);
   /// False when the vm is not ours any more.
   bool put_run(const RunRecord& record);
   void take_ended(PassTotals& totals);
-  void record_end(const Running& run, PassTotals& totals);
+  /// What became of it, into its record.
+  void conclude(Running& run, PassTotals& totals);
+  /// All that have ended into the state. Throws what the state says when nothing runs.
+  void record_ended();
+  void record_end(Running& run);
+  /// Within a handler, whose error it throws again when that is not transient, or nothing runs.
+  /// Else the log is told, once until the state can be used again.
+  void outlast(const Error& error);
+  /// Among what runs, and what has ended and is not recorded.
+  template <typename Is>
+  bool is_any_held(const Is& is) const;
   bool runs_now(const period::VmName& vm) const;
   void rescue_document(const Candidate& candidate, const std::string& path);
   void wait(int milliseconds);
@@ -71,6 +85,9 @@ class Runs {
   UniqueFd m_ended;      ///< readable when a run has ended
   std::list<Candidate> m_waiting;
   std::list<std::unique_ptr<Running>> m_running;
+  std::list<std::unique_ptr<Running>> m_unrecorded;  ///< ended; the vms are held until it is known
+  bool m_outage = false;                             ///< of the state, at the last attempt
+  bool m_outage_told = false;
   unsigned m_free_disks;
 };
 

@@ -87,11 +87,19 @@ void say_forsaken(Session& session, const Forsaken& forsaken, Forsaken& said) {
 }
 
 /// What is due already is begun first: a console may be slow.
-void add_tasks(Tasks& tasks, Runs& runs, PassTotals& totals) {
+void add_tasks(Session& session, Tasks& tasks, Runs& runs, PassTotals& totals) {
   runs.work(std::chrono::steady_clock::now(), totals);
-  auto found = tasks.fetch();
-  totals.due += static_cast<unsigned>(found.size());
-  runs.add(std::move(found));
+  try {
+    auto found = tasks.fetch();
+    totals.due += static_cast<unsigned>(found.size());
+    runs.add(std::move(found));
+  } catch (const Error& error) {
+    if (!error.transient()) {
+      throw;
+    }
+    // The runs that have begun are not to be stopped for it.
+    session.log().warning("no tasks: {}", error.what());
+  }
 }
 
 int loop(const PeriodRequest& request, Session& session) {
@@ -109,7 +117,7 @@ int loop(const PeriodRequest& request, Session& session) {
       totals.due = static_cast<unsigned>(found.due.size());
       say_forsaken(session, found.forsaken, said);
       runs.add(std::move(found.due));
-      add_tasks(tasks, runs, totals);
+      add_tasks(session, tasks, runs, totals);
       // What runs longer than a pass does not keep others from becoming due.
       runs.work(next, totals);
       tasks.deliver();
@@ -154,7 +162,7 @@ int run_passes(const PeriodRequest& request, Session& session) {
   say_forsaken(session, found.forsaken, said);
   totals.due = static_cast<unsigned>(found.due.size());
   runs.add(std::move(found.due));
-  add_tasks(tasks, runs, totals);
+  add_tasks(session, tasks, runs, totals);
   runs.work(std::nullopt, totals);
   tasks.deliver();
   finish_pass(request, session, started, totals);
