@@ -282,6 +282,20 @@ clock() { date -d "$1" +%H:%M; }
   have_ended "$(cat "$W/sleeper")"
 }
 
+# Break it: let hooks inherit what tools do.
+@test "a daemon that a hook leaves behind does not keep the machine busy" {
+  start_qsd 1
+  # It ends by itself, when the test does.
+  printf '%s\n' '#!/bin/sh' "setsid sh -c 'while [ -e $W/hook ]; do sleep 0.1; done' > /dev/null 2>&1 < /dev/null &" > "$W/hook"
+  chmod 0755 "$W/hook"
+  job files lab "file:$W/{vm}-{disk}.raw" "interval = 1h" "pre_hook = $W/hook"
+  succeeds hamal-period
+  succeeds hamal-period --now
+  rm "$W/hook"
+  [ "$(of files "['state']")" = "done" ]
+  has "$(cat "$W/log/hamal-period.log")" "1 due, 1 done, 0 failed, 0 busy*1 due, 1 done, 0 failed, 0 busy"
+}
+
 @test "strange names are names of files all the same" {
   need qemu-storage-daemon
   start_second "../we/b 1"

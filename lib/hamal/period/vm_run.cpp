@@ -97,18 +97,21 @@ class VmRun {
 
   PipeResult call(ProcessPipe pipe, const CancelToken& cancel) {
     m_last_error.clear();
-    if (pipe.environment.empty()) {
-      pipe.environment = inherited_environment(m_task.run_id, m_task.lease);
-    }
-    pipe.inherited = m_task.lock_fds;
     return run_pipe(pipe, sink(), cancel);
+  }
+
+  /// Our own tools, which work on the vm for as long as they live.
+  PipeResult call_tools(ProcessPipe pipe, const CancelToken& cancel) {
+    pipe.environment = inherited_environment(m_task.run_id, m_task.lease);
+    pipe.inherited = m_task.lock_fds;
+    return call(std::move(pipe), cancel);
   }
 
   /// One program whose report is for the log.
   int call(const Argv& argv, const CancelToken& cancel) {
     ProcessPipe pipe;
     pipe.stages = {argv};
-    return call(std::move(pipe), cancel).status();
+    return call_tools(std::move(pipe), cancel).status();
   }
 
   /// False, and failed, when `status` is not 0 or we were told to stop.
@@ -165,7 +168,7 @@ class VmRun {
     ProcessPipe pipe;
     pipe.stages = {m_task.lines.create};
     pipe.output_file = m_task.lines.document;
-    const int status = call(std::move(pipe), m_cancel).status();
+    const int status = call_tools(std::move(pipe), m_cancel).status();
     if (status == 0) {
       // Also when we were told to stop meanwhile: now there is a snapshot.
       if (m_cancel.requested()) {
@@ -183,7 +186,7 @@ class VmRun {
   bool read_and_sync() {
     ProcessPipe pipe;
     pipe.stages = {m_task.lines.read, m_task.lines.sync};
-    const PipeResult result = call(std::move(pipe), m_cancel);
+    const PipeResult result = call_tools(std::move(pipe), m_cancel);
     const SyncReport report = parse_sync_report(result.output);
     for (const std::string& disk : report.disks) {
       m_logs.vm.info("{}", disk);
@@ -213,7 +216,7 @@ class VmRun {
     if (m_cancel.requested()) {
       pipe.timeout = k_finish_when_stopped;
     }
-    const int status = call(std::move(pipe), uninterrupted).status();
+    const int status = call_tools(std::move(pipe), uninterrupted).status();
     if (status == 0) {
       std::error_code none;
       std::filesystem::remove(m_task.lines.document, none);
@@ -262,6 +265,7 @@ class VmRun {
                         "HAMAL_STATUS=" + (last ? std::to_string(m_outcome.status) : "")};
     std::string problem;
     try {
+      // It inherits no locks: a daemon that it leaves behind would keep the vm busy.
       const PipeResult result = call(std::move(pipe), last ? uninterrupted : m_cancel);
       if (result.timed_out) {
         problem = "did not end in time";
