@@ -296,8 +296,15 @@ same() { cmp "$W/images/web.raw" "$1"; }
   [ "$(grep -c "the state is waited for" "$W/a-log/hamal-period.log")" = 1 ]
 }
 
+# Break it: say of every lease that is not renewed that another proxy has it.
 @test "a lease in the environment that is none is refused, and one of another vm is not used" {
   HAMAL_LEASE=nonsense as a fails 2 "HAMAL_LEASE*is not a lease" hamal-snapshot create lab:web
   HAMAL_LEASE=lab/other:me:1 as a succeeds hamal-snapshot create lab:web
-  HAMAL_LEASE=lab/web.raw:me:1 as a fails 4 "the lease of this machine was lost" hamal-snapshot create lab:web
+  HAMAL_LEASE=lab/web.raw:me:1 as a fails 4 "released, or there never was one*unset HAMAL_LEASE" hamal-snapshot create lab:web
+  prepare "file:$W/x.raw"
+  begin a "file:$W/x.raw"
+  HAMAL_LEASE=lab/web.raw:me:1 as b fails 4 "the lease of this machine was lost: proxy $(uname -n) has taken it" \
+    hamal-snapshot create lab:web
+  go_on
+  [ "$status" = 0 ]
 }

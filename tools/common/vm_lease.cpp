@@ -49,9 +49,18 @@ VmLease::VmLease(Session& session, const LeaseKey& key, milliseconds wait,
 void VmLease::inherit(const LeaseToken& token) {
   const auto begun = boot_time();
   if (!m_session.state().leases().renew(m_key, token, m_session.config().sync.lease_ttl)) {
-    throw Error(ErrorKind::busy, "the lease of this machine was lost: another proxy has taken it",
-                "vm " + vm_lock_name(m_key.platform, m_key.vm_id),
-                fmt::format("it came from {}; the next run goes on", k_lease_variable));
+    const std::optional<Lease> other = m_session.state().leases().find_lease(m_key);
+    const std::string object = "vm " + vm_lock_name(m_key.platform, m_key.vm_id);
+    if (other) {
+      throw Error(ErrorKind::busy,
+                  fmt::format("the lease of this machine was lost: proxy {} has taken it",
+                              escape_control(other->host)),
+                  object, fmt::format("it came from {}; the next run goes on", k_lease_variable));
+    }
+    throw Error(
+        ErrorKind::busy,
+        fmt::format("the lease in {} was released, or there never was one", k_lease_variable),
+        object, fmt::format("by hand: unset {}", k_lease_variable));
   }
   hold(token, begun);
 }
