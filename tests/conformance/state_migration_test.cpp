@@ -99,6 +99,21 @@ TEST_P(StateMigration, AnOlderHamalWritesToTheTablesOfThisOne) {
   EXPECT_EQ(state->find_in_progress({"p", "v", "d", "t"})->plan_path, "/plan");
 }
 
+// One that takes no leases must not work beside those that do; on one host there are none to take.
+// Break it: store one version for both kinds.
+TEST_P(StateMigration, AHamalThatKnowsNoLeasesIsKeptFromAStateThatIsShared) {
+  make_version_1();
+  const bool shared = m_database->open()->shared();
+  const std::string oldest = std::to_string(shared ? k_oldest_hamal_shared : k_oldest_hamal);
+  // Meets the key that is there already when the value is another.
+  EXPECT_NO_THROW(m_database->sql(
+      "INSERT INTO meta (key, value) SELECT 'schema_version', value FROM meta WHERE key = "
+      "'schema_oldest_hamal' AND value <> '" +
+      oldest + "'"));
+  EXPECT_GE(k_oldest_hamal_shared, 5);
+  EXPECT_LT(k_oldest_hamal, 5);
+}
+
 TEST_P(StateMigration, ManyProcessesMayOpenANewDatabaseAtOnce) {
   in_processes(8, [&] { m_database->open()->installation_id(); });
 }

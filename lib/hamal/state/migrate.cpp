@@ -61,7 +61,7 @@ void raise(Database& database) {
     }
   }
   store(database, k_version_key, k_schema_version);
-  store(database, k_oldest_key, k_oldest_hamal);
+  store(database, k_oldest_key, database.shared() ? k_oldest_hamal_shared : k_oldest_hamal);
 }
 
 }  // namespace

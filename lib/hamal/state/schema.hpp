@@ -8,9 +8,11 @@ namespace hamal {
 /// Raised with every change of the tables; an older database is migrated.
 inline constexpr int k_schema_version = 5;
 /// The oldest hamal, by its schema version, that goes on working with the tables of this version:
-/// what k_migrations holds only adds, so that the proxies that share a database are updated one by
-/// one.
+/// what k_migrations holds only adds.
 inline constexpr int k_oldest_hamal = 1;
+/// The same of a database that several hosts share: an older hamal takes no leases, and does not
+/// say whose a target is.
+inline constexpr int k_oldest_hamal_shared = 5;
 
 /// Version 1.
 inline constexpr const char* k_schema[] = {
