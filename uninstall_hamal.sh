@@ -12,6 +12,8 @@ fi
 . "$here/tools/common.sh"
 # shellcheck source=scripts/install/form.sh
 . "$here/tools/form.sh"
+# shellcheck source=scripts/install/purge.sh
+. "$here/tools/purge.sh"
 
 usage() {
   cat << 'END'
@@ -23,7 +25,8 @@ stays and is named. Configuration, state and logs stay, so that an installation 
 
   -y, --yes   do not ask
   --dry-run   say what would be removed, change nothing
-  --purge     configuration, state, logs and the user hamal as well; the next run after that is a full
+  --purge     configuration, state, logs and the user hamal as well; the next run after that is a full. Only what has
+              a name of hamal's: replicas, repositories and keys in those folders stay, too, and are named
   --force     also while a sync runs: it is stopped, and goes on if hamal is installed again
 
 Exit status: 0 done; 1 something could not be removed; 2 wrong usage; 4 a sync is running.
@@ -98,6 +101,14 @@ platforms() {
     grep -o '"section":"platform [^"]*"' | sed 's/.*platform \(.*\)"/\1/' | sort -u || true
 }
 
+# What lies in the state's folder and is more than state: as configuration and checkpoints name it.
+named_paths() {
+  HAMAL_CONFIG=$config as_user "$current/bin/hamal-config" check --json 2> /dev/null |
+    grep -oE '"value":"[^"]*/[^"]*"' | cut -d '"' -f 4 || true
+  HAMAL_CONFIG=$config as_user "$current/bin/hamal-sync" checkpoint list --json 2> /dev/null |
+    grep -oE '"target":"[^"]*/[^"]*"' | cut -d '"' -f 4 || true
+}
+
 remove_links() {
   local link
   [ -e "$record" ] || return 0
@@ -149,6 +160,7 @@ main() {
   fi
   lib=$(state_folder)
   log=$(log_folder)
+  [ $purge = no ] || purge_named=$(named_paths)
   stop_all
   release_snapshots
   remove_links
@@ -156,14 +168,16 @@ main() {
     [ ! -d "$tree" ] || remove_tree "${tree%/}"
   done
   if [ -L "$current" ]; then remove "$current"; fi
-  remove "$record" "$versions/lock" "$versions/previous" "$versions/updating"
+  remove "$record" "$versions/lock" "$versions/previous" "$versions/updating" "$versions/update.log"
   if [ $dry_run = no ]; then
     rm -rf "$versions/.incoming"
     rmdir "$versions" 2> /dev/null || true
     reload_units
   fi
   if [ $purge = yes ]; then
-    run rm -rf "$etc" "$lib" "$log"
+    run purge_state "$lib"
+    run purge_logs "$log"
+    run purge_configuration "$etc"
     if [ -z "$root" ] && getent passwd "$user" > /dev/null; then run userdel "$user"; fi
   else
     say "stays: $etc, $lib, $log (--purge removes them)"

@@ -44,7 +44,7 @@ END
 journal=$versions/updating # "OLD NEW" from before the rename until the new version is known to work
 incoming=$versions/.incoming
 lock=$versions/lock
-log_file=
+log_file= # in a folder of root's: what the service's user may rename, root does not write to
 
 log() {
   say "$*"
@@ -224,7 +224,7 @@ comes_up() {
   tool "$current" hamal-config check --quiet || return 1
   tool "$current" hamal-sync checkpoint list > /dev/null || return 1
   if [ -z "${running// /}" ] || [ "$health_before" = 2 ]; then return 0; fi
-  info=$(setting "$current" DEFAULT hamal_info_path) || info=$root/var/lib/hamal/hamal_info
+  info=$root$(setting "$current" DEFAULT hamal_info_path) || info=$root/var/lib/hamal/hamal_info
   while [ $SECONDS -lt $end ]; do
     if [[ " $running " == *" compose "* ]]; then
       case $(container_health) in
@@ -305,7 +305,7 @@ main() {
   [ -L "$current" ] || fail 1 "$current is no installed version: see tools/install_hamal.sh of an archive"
   exec 9>> "$lock"
   flock --exclusive --nonblock 9 || flock --exclusive --timeout 5 9 || fail 4 "another update is running, or a pass has just begun"
-  log_file=$(log_folder)/update.log
+  log_file=$versions/update.log
   running=$(forms | tr '\n' ' ')
   recover
   old=$(current_version)

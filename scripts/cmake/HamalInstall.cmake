@@ -19,7 +19,7 @@ install(FILES ${CMAKE_BINARY_DIR}/release/version ${CMAKE_BINARY_DIR}/release/do
 install(FILES CHANGELOG.md DESTINATION . RENAME changelog)
 install(PROGRAMS update_sync_proxy.sh uninstall_hamal.sh DESTINATION .)
 install(PROGRAMS scripts/install/install_hamal.sh scripts/install/check_host.sh DESTINATION tools)
-install(FILES scripts/install/common.sh scripts/install/form.sh DESTINATION tools)
+install(FILES scripts/install/common.sh scripts/install/form.sh scripts/install/purge.sh DESTINATION tools)
 install(FILES scripts/etc/hamal.conf scripts/docker/compose.env DESTINATION etc)
 if(HAMAL_RELEASE_KEY)
   install(FILES ${HAMAL_RELEASE_KEY} DESTINATION etc RENAME hamal-release.pem)
@@ -32,6 +32,11 @@ install(CODE "file(MAKE_DIRECTORY \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
 file(CREATE_LINK /etc/hamal/compose.env \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/.env\" SYMBOLIC)")
 # Last: it lists what was installed before it.
 install(SCRIPT scripts/cmake/manifest.cmake)
+
+# It runs when nothing else of the package is there any more.
+file(READ scripts/install/purge.sh HAMAL_PURGE)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS scripts/install/purge.sh)
+configure_file(scripts/deb/postrm ${CMAKE_BINARY_DIR}/release/postrm @ONLY)
 
 set(CPACK_PACKAGE_NAME hamal)
 set(CPACK_PACKAGE_VENDOR "Hamal")
@@ -59,5 +64,5 @@ set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "curl, libnbd-bin, qemu-utils")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "docker-compose")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/scripts/deb/conffiles ${CMAKE_SOURCE_DIR}/scripts/deb/postinst
-  ${CMAKE_SOURCE_DIR}/scripts/deb/prerm ${CMAKE_SOURCE_DIR}/scripts/deb/postrm)
+  ${CMAKE_SOURCE_DIR}/scripts/deb/prerm ${CMAKE_BINARY_DIR}/release/postrm)
 include(CPack)

@@ -47,21 +47,42 @@ tool() {
 state_folder() {
   local folder
   folder=$(setting "$current" DEFAULT hamal_lib_dir) || folder=
-  echo "${folder:-$root/var/lib/hamal}"
+  folder=${folder:-/var/lib/hamal}
+  echo "$root${folder%/}"
 }
 log_folder() {
   local folder
   folder=$(setting "$current" DEFAULT log_dir) || folder=
-  echo "${folder:-$root/var/log/hamal}"
+  folder=${folder:-/var/log/hamal}
+  echo "$root${folder%/}"
 }
 
-# One line for each machine or target that a run holds, in any form: the kernel knows who has the lock.
+# as_owner PATH COMMAND…: as the user who owns it. What the service's user may rename under our hands, root does not open.
+as_owner() {
+  local owner group
+  owner=$(stat -c %u "$1")
+  group=$(stat -c %g "$1")
+  shift
+  if [ "$(id -u)" -eq 0 ] && [ "$owner" -ne 0 ]; then
+    setpriv --reuid="$owner" --regid="$group" --clear-groups -- "$@"
+  else
+    "$@"
+  fi
+}
+
+# One line for each machine or target that a run holds, in any form: the kernel knows who has the lock. Only plain files
+# are locks, a name is printed without what a terminal or a log would take for more than a name, and opening takes no
+# longer than opening does (a FIFO).
 running_syncs() {
-  local lock name
-  for lock in "$(state_folder)"/locks/*.lock; do
-    [ -e "$lock" ] || continue
-    flock --nonblock --shared "$lock" true 2> /dev/null && continue
+  local folder lock name status
+  folder=$(state_folder)/locks
+  for lock in "$folder"/*.lock; do
+    if [ ! -f "$lock" ] || [ -L "$lock" ]; then continue; fi
+    status=0
+    as_owner "$folder" timeout 5 flock --nonblock --shared --conflict-exit-code 97 "$lock" true 2> /dev/null || status=$?
+    [ $status = 97 ] || continue
     name=${lock##*/}
-    echo "${name%.lock}"
+    name=${name%.lock}
+    printf '%s\n' "${name//[^0-9A-Za-z._%-]/?}"
   done
 }

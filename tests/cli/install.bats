@@ -76,6 +76,24 @@ content() { (cd "$R" && find . ! -path './etc/*-' ! -name .pwd.lock ! -type s -p
   [ ! -e "$R/etc/hamal" ] && [ ! -e "$R/var/lib/hamal" ] && [ ! -e "$R/var/log/hamal" ]
 }
 
+# Break it: rm -rf "$lib" again; or drop the comparison with what is named from purge_below.
+@test "a purge takes hamal's own names alone, wherever the configuration puts the state" {
+  mkdir -p "$W/elsewhere" "$R/data/locks" "$R/data/metadata/lab/web" "$R/data/replicas" "$R/data/period" "$R/data/plans/vm-x"
+  printf '%s\n' "hamal_lib_dir = /data" "target = file:/data/metadata/lab/web/{vm}.json" >> "$R/etc/hamal/hamal.conf"
+  cp "$R/var/lib/hamal/hamal.db" "$R/data"
+  touch "$R"/data/{hamal.db-wal,proxy_id,replicas/web.raw,period/a.json,period/web.raw,plans/vm-x/1,metadata/lab/web/w.json} \
+    "$R/data/locks/a.lock" "$R/etc/hamal/repository.key" "$R/var/lib/hamal/web.raw" "$R/var/log/hamal/syslog" "$W/elsewhere/b.lock"
+  ln -s "$W/elsewhere" "$R/data/vddk"
+  succeeds "$UNINSTALL" -y --purge
+  has "$out" "names it: $R/data/metadata"
+  has "$out" "stays, it is not known to be only hamal's: $R/data/replicas"
+  [ "$(cd "$R/data" && find . ! -type d | sort | tr '\n' ' ')" = "./metadata/lab/web/w.json ./period/web.raw ./replicas/web.raw ./vddk " ]
+  [ -e "$W/elsewhere/b.lock" ]
+  # What is not the configured folder is not hamal's.
+  [ -e "$R/var/lib/hamal/web.raw" ] && [ -e "$R/var/lib/hamal/hamal.db" ]
+  [ "$(find "$R/etc/hamal" "$R/var/log/hamal" -type f -printf '%f ')" = "repository.key syslog " ]
+}
+
 @test "it refuses while a sync runs, and names a platform that it cannot reach" {
   lock_file "$R/var/lib/hamal/locks/target-x.lock"
   fails 4 "a sync is running (target-x" "$UNINSTALL" -y

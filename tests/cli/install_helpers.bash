@@ -37,10 +37,11 @@ stub_tree() {
 root=${HAMAL_CONFIG%/etc/hamal/hamal.conf}
 [ "$1" != --version ] || { echo "@TOOL@ @VERSION@"; exit 0; }
 case "@TOOL@ $*" in
-  "hamal-config get DEFAULT hamal_lib_dir") echo "$root/var/lib/hamal" ;;
-  "hamal-config get DEFAULT log_dir") echo "$root/var/log/hamal" ;;
-  "hamal-config get DEFAULT hamal_info_path") echo "$root/var/lib/hamal/hamal_info" ;;
-  "hamal-config check --json") echo '{"keys":[{"section":"platform lab"}]}' ;;
+  "hamal-config get DEFAULT hamal_lib_dir") sed -n 's/^hamal_lib_dir = //p' "$HAMAL_CONFIG" | grep . || echo /var/lib/hamal/ ;;
+  "hamal-config get DEFAULT log_dir") echo /var/log/hamal ;;
+  "hamal-config get DEFAULT hamal_info_path") echo /var/lib/hamal/hamal_info ;;
+  "hamal-config check --json") echo '{"keys":[{"section":"platform lab"},'
+    sed -n 's/^target = \(.*\)/{"section":"job x","key":"target","value":"\1"}/p' "$HAMAL_CONFIG"; echo ']}' ;;
   "hamal-config check --quiet") grep -q "^kept\|^\[job" "$HAMAL_CONFIG" ;;
   "hamal-sync checkpoint list") grep -qa "^kept\|^SQLite" "$root/var/lib/hamal/hamal.db" ;;
   "hamal-period health") [ "$(cat "$root/var/lib/hamal/health" 2> /dev/null || echo 0)" = 0 ] ;;

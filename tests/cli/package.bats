@@ -138,8 +138,12 @@ put_in() { inside dpkg --install "/${1##*/}" > "$W/dpkg.log" 2>&1 || { cat "$W/d
   [ -z "$(find "$R/usr" "$R/lib" "$R/etc/systemd" -name '*hamal*' ! -path '*/doc/*' 2> /dev/null)" ]
   [ -s "$R/var/lib/hamal/hamal.db" ]
   grep -q '^\[job nightly\]' "$R/etc/hamal/hamal.conf"
+  # A replica and a key in hamal's own folders stay, and nothing else does.
+  touch "$R/var/lib/hamal/web01.raw" "$R/etc/hamal/repository.key"
   inside dpkg --purge hamal > "$W/dpkg.log" 2>&1
-  [ ! -e "$R/etc/hamal" ] && [ ! -e "$R/var/lib/hamal" ] && [ ! -e "$R/var/log/hamal" ]
+  has "$(cat "$W/dpkg.log")" "stays, it is not known to be only hamal's: /var/lib/hamal/web01.raw"
+  [ "$(find "$R/etc/hamal" "$R/var/lib/hamal" -printf '%f ')" = "hamal repository.key hamal web01.raw " ]
+  [ ! -e "$R/var/log/hamal" ]
   [ -s "$(ls "$R"/srv/hamal/web01*.raw)" ]
 }
 

@@ -30,7 +30,7 @@ next_release() {
   all_is_kept
   [ "$(readlink "$R/opt/hamal")" = hamal-versions/1.1.0 ]
   grep -q 'start --no-block hamal-period.service' "$W/systemctl.log"
-  has "$(cat "$R/var/log/hamal/update.log")" "version 1.1.0 is in use and healthy"
+  has "$(cat "$R/opt/hamal-versions/update.log")" "version 1.1.0 is in use and healthy"
   # It is installed: nothing to do, and no second restart.
   : > "$W/systemctl.log"
   succeeds "$UPDATE" -y "$RELEASE"
@@ -40,10 +40,10 @@ next_release() {
 
 @test "a dry run checks all of it and changes nothing" {
   next_release 1.1.0
-  find "$R" -printf '%p %l %s\n' | grep -v 'hamal-versions/lock' | sort > "$W/before"
+  find "$R" -printf '%p %l %s\n' | grep -v 'hamal-versions/\(lock\|update.log\)' | sort > "$W/before"
   succeeds "$UPDATE" --dry-run "$RELEASE"
   has "$out" "from 1.0.0 to 1.1.0"
-  find "$R" -printf '%p %l %s\n' | grep -v 'hamal-versions/lock' | sort | diff -u "$W/before" -
+  find "$R" -printf '%p %l %s\n' | grep -v 'hamal-versions/\(lock\|update.log\)' | sort | diff -u "$W/before" -
 }
 
 # Break it: leave out a line of verify().
@@ -77,7 +77,7 @@ next_release() {
   fails 2 "only https:// addresses" "$UPDATE" -y "http://127.0.0.1/hamal-2.0.0-linux-x86_64.tar.gz"
   works 1.0.0
   all_is_kept
-  [ "$(ls "$R/opt/hamal-versions")" = "$(printf '%s\n' 1.0.0 links lock)" ]
+  [ "$(ls "$R/opt/hamal-versions")" = "$(printf '%s\n' 1.0.0 links lock update.log)" ]
 }
 
 @test "a release with a private key in it is not signed" {
@@ -129,7 +129,7 @@ END
   works 1.0.0
   all_is_kept
   [ "$(grep -c 'start --no-block' "$W/systemctl.log")" = 2 ]
-  has "$(cat "$R/var/log/hamal/update.log")" "going back to 1.0.0"
+  has "$(cat "$R/opt/hamal-versions/update.log")" "going back to 1.0.0"
   stub_tree "$W/tree-1.2.0" 1.2.0
   printf '#!/bin/sh\necho "hamal.conf:1: no" >&2\nexit 2\n' > "$W/tree-1.2.0/bin/hamal-sync"
   list_files "$W/tree-1.2.0"
@@ -174,6 +174,26 @@ END
   # shellcheck disable=SC2086
   kill $LOCKER
   until_true 60 sh -c "$condition"
+}
+
+# The state and the logs are the service user's, who could put anything there before root comes.
+# Break it: write the log into log_dir again; open the locks without looking, or as root without a limit of time.
+@test "nothing that the service's user put into state or logs leads root elsewhere, or holds it up" {
+  next_release 1.1.0
+  : > "$W/victim"
+  ln -s "$W/victim" "$R/var/log/hamal/update.log"
+  mkdir -p "$R/var/lib/hamal/locks"
+  mkfifo "$R/var/lib/hamal/locks/vm-fifo.lock"
+  ln -s "$W/made" "$R/var/lib/hamal/locks/vm-link.lock"
+  touch "$R/var/lib/hamal/locks/vm-idle.lock"
+  lock_file "$R/var/lib/hamal/locks/vm-a"$'\n'"* * * * * root x.lock"
+  succeeds timeout 60 "$UPDATE" -y --wait 0 "$RELEASE"
+  has "$out" "they go on from where they are: vm-a??"
+  run ! grep -q fifo "$R/opt/hamal-versions/update.log"
+  run ! grep -q '^\*' "$R/opt/hamal-versions/update.log"
+  [ ! -s "$W/victim" ]
+  [ ! -e "$W/made" ]
+  works 1.1.0
 }
 
 # Every command that changes something is a step; bash itself counts them and kills the script before the Nth. Without the
