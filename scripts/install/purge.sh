@@ -41,7 +41,8 @@ purge_state() { # FOLDER
     purge_below "$1/plans" -mindepth 2 -maxdepth 2 -path '*/plans/vm-*' &&
     purge_below "$1/metadata" -mindepth 3 -maxdepth 4 -name '*.json' &&
     purge_below "$1/repository" \( -path '*/repository/*/sessions/*' -o -name 'records.db' -o -name 'records.db-*' \) &&
-    purge_files "$1" -maxdepth 1 \( -name hamal.db -o -name 'hamal.db-*' -o -name proxy_id -o -name hamal_info \) &&
+    purge_files "$1" -maxdepth 1 \( -name hamal.db -o -name 'hamal.db-*' -o -name hamal.db.lock \
+      -o -name proxy_id -o -name hamal_info \) &&
     purge_folder "$1"
 }
 
