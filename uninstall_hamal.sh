@@ -168,7 +168,7 @@ main() {
     [ ! -d "$tree" ] || remove_tree "${tree%/}"
   done
   if [ -L "$current" ]; then remove "$current"; fi
-  remove "$record" "$versions/lock" "$versions/previous" "$versions/updating" "$versions/update.log"
+  remove "$record" "$versions/lock" "$versions/update.lock" "$versions/previous" "$versions/updating" "$versions/update.log"
   if [ $dry_run = no ]; then
     rm -rf "$versions/.incoming"
     rmdir "$versions" 2> /dev/null || true

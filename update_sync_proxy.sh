@@ -2,10 +2,10 @@
 # Brings this sync proxy to another version, or leaves it as it is. The design is in hamal(7), UPDATE:
 #
 #   lock → fetch → signature, checksum → unpack beside → the new version reads configuration and state →
-#   wait for runs → journal → ONE rename → restart → health → journal gone, or the rename back
+#   hold passes off, wait for runs → journal → ONE rename → restart → health → journal gone, or the rename back
 #
 # Up to the rename nothing that is in use was touched; the rename is atomic; what was killed between it and the end of
-# the journal is finished, or taken back, by the next call. Passes are held off by the lock, which dies with this process.
+# the journal is finished, or taken back, by the next call. Both locks, of updates and of passes, die with this process.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -41,9 +41,12 @@ Exit status: 0 done, or nothing newer; 1 failed, and the old version is in use; 
 END
 }
 
-journal=$versions/updating # "OLD NEW" from before the rename until the new version is known to work
+# "OLD NEW HEALTH FAILED STEP FORM…" from before the rename until the new version is known to work, or the old one runs:
+# what ran and how it did cannot be asked for any more when the new one does not come up. STEP: forward or back.
+journal=$versions/updating
 incoming=$versions/.incoming
-lock=$versions/lock
+update_lock=$versions/update.lock # one update at a time
+pass_lock=$versions/lock          # no pass begins while versions are switched: see hamal-period.service
 log_file= # in a folder of root's: what the service's user may rename, root does not write to
 
 log() {
@@ -88,11 +91,13 @@ parse() {
 
 # get URL FILE: TLS is verified, always; a redirection cannot leave it.
 get() {
-  local options=(--fail --silent --show-error --location --max-redirs 5 --proto '=https' --proto-redir '=https'
-    --tlsv1.2 --connect-timeout 30 --retry 3)
+  # Nothing of root's own .curlrc; what neither ends nor goes on is given up.
+  local options=(--disable --fail --silent --show-error --location --max-redirs 5 --proto '=https' --proto-redir '=https'
+    --tlsv1.2 --connect-timeout 30 --retry 3
+    --speed-limit 1000 --speed-time 60 --max-time 3600 --max-filesize 2147483648)
   [ -z "$ca" ] || options+=(--cacert "$ca")
   curl "${options[@]}" --output "$2" "$1"
-}
+} 8>&- 9>&-
 
 # The archive, its checksum and the signature of that into $incoming; their name into $archive.
 fetch() {
@@ -161,13 +166,19 @@ place() {
 
 # Nothing is in its hands yet: a configuration or state that it cannot use is found out now. It changes the tables of the
 # state where it has to, and only adds to them: the old version goes on with them (hamal(7), STATE).
-rehearse() {
-  local tree=$versions/$new
-  if has_form compose; then
-    compose "$tree" build period || give_up 1 "the image of version $new cannot be built"
+rehearse() { # TREE
+  if [ $dry_run = yes ]; then
+    if ! "$1/bin/hamal-config" --version > /dev/null 2>&1; then
+      say "its tools do not run on this host: configuration and state are tried in its container, which is not built now"
+      return 0
+    fi
+  elif has_form compose; then
+    compose "$1" build period || give_up 1 "the image of version $new cannot be built"
   fi
-  tool "$tree" hamal-config check --quiet || give_up 1 "version $new cannot use $config"
-  tool "$tree" hamal-sync checkpoint list > /dev/null || give_up 1 "version $new cannot use the state"
+  tool "$1" hamal-config check --quiet || give_up 1 "version $new cannot use $config"
+  # Opening it may add to its tables.
+  [ $dry_run = no ] || { say "whether version $new can use the state is tried when it is not a dry run"; return 0; }
+  tool "$1" hamal-sync checkpoint list > /dev/null || give_up 1 "version $new cannot use the state"
 }
 
 # ---- the switch
@@ -199,16 +210,31 @@ wait_for_runs() {
 
 # What runs becomes what /opt/hamal says. A pass by the timer finds the lock shared: it may begin.
 restart() {
-  make_links
-  reload_units
-  drop_dead_links
-  flock --shared 9
+  local unit
+  make_links && reload_units && drop_dead_links || return 1
+  restarted=$(date +%s)
+  flock --unlock 9 || return 1
   # A session of its own: a kill of this script's group leaves no half of it.
   if [[ " $running " == *" compose "* ]]; then
-    (exec 9>&- && session=(setsid --wait) && compose "$current" up -d) || return 1
+    (session=(setsid --wait) && compose "$current" up -d) || return 1
   fi
+  # A failure of before, of units that may not be in use, says nothing about this version.
+  for unit in $(units); do systemctl reset-failed "$unit" 2> /dev/null || true; done
   if [[ " $running " == *" loop "* ]]; then systemctl restart hamal-period-loop.service || return 1; fi
   if [[ " $running " == *" timer "* ]]; then systemctl start --no-block hamal-period.service || return 1; fi
+}
+
+# The services that make the passes here.
+units() {
+  [[ " $running " != *" loop "* ]] || echo hamal-period-loop.service
+  [[ " $running " != *" timer "* ]] || echo hamal-period.service
+}
+any_failed() {
+  local unit
+  for unit in $(units); do
+    ! systemctl is-failed --quiet "$unit" || return 0
+  done
+  return 1
 }
 
 container_health() {
@@ -218,64 +244,111 @@ container_health() {
   docker inspect -f '{{if .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}' "$id" | head -n 1
 }
 
+# passed FILE: a pass of the version in use that began after the restart has ended. The file is the service user's.
+passed() {
+  local text begun
+  if [ ! -f "$1" ] || [ -L "$1" ]; then return 1; fi
+  text=$(as_owner "$(dirname "$1")" timeout 5 head -c 65536 "$1" 2> /dev/null | tr -d '\0\n') || return 1
+  [[ $text == *"\"hamal\": \"$(current_version)\""* ]] || return 1
+  [[ $text =~ \"last_pass\":\ *\{\ *\"started\":\ *\"([0-9TZ:.+-]+)\" ]] || return 1
+  begun=$(date -d "${BASH_REMATCH[1]}" +%s 2> /dev/null) || return 1
+  [ "$begun" -ge "$restarted" ]
+}
+
 # A pass of this version ended, and the machines do as well as before. A pass that takes longer is no failure.
 comes_up() {
   local end=$((SECONDS + health_seconds)) info
   tool "$current" hamal-config check --quiet || return 1
   tool "$current" hamal-sync checkpoint list > /dev/null || return 1
   if [ -z "${running// /}" ] || [ "$health_before" = 2 ]; then return 0; fi
-  info=$root$(setting "$current" DEFAULT hamal_info_path) || info=$root/var/lib/hamal/hamal_info
+  info=$(info_file)
   while [ $SECONDS -lt $end ]; do
     if [[ " $running " == *" compose "* ]]; then
       case $(container_health) in
         unhealthy) [ "$health_before" != 0 ] || return 1 ;;
         gone | exited | dead) return 1 ;;
       esac
-    elif systemctl is-failed --quiet hamal-period.service hamal-period-loop.service; then
+    elif [ "$failed_before" = no ] && any_failed; then
       return 1
     fi
-    if grep -qs "\"hamal\": \"$(current_version)\"" "$info"; then
+    if passed "$info"; then
       if [ "$health_before" != 0 ] || [ "$(health)" = 0 ]; then return 0; fi
     fi
     sleep 1
   done
-  [[ " $running " == *" timer "* ]] && unit_is_busy hamal-period.service
+  if [[ " $running " == *" timer "* ]] && unit_is_busy hamal-period.service; then return 0; fi
+  if [ "$failed_before" = yes ]; then
+    log "warning: no pass of version $(current_version) ended; so it was before it"
+    return 0
+  fi
+  return 1
+}
+info_file() {
+  local file
+  file=$(setting "$current" DEFAULT hamal_info_path) || file=
+  file=${file:-/var/lib/hamal/hamal_info}
+  if [ "${file%/*}" = /var/lib/hamal ]; then echo "$(state_folder)/${file##*/}"; else echo "$root$file"; fi
 }
 unit_is_busy() { [ "$(systemctl is-active "$1" 2> /dev/null)" = activating ]; }
 
-back_to() { # OLD
+write_journal() { # OLD NEW STEP
+  printf '%s\n' "$1 $2 $health_before $failed_before $3 $running" > "$journal.new" && sync "$journal.new" &&
+    mv -f "$journal.new" "$journal"
+}
+
+# back_to OLD: with the journal gone the old version is in use and runs; else what is in use is said, and the next call
+# goes on.
+back_to() {
   log "going back to $1"
-  switch_to "$1"
-  restart || log "error: version $1 is in use, but what runs could not be restarted: start it by hand"
+  write_journal "$1" "$(current_version)" back || log "error: $journal cannot be written"
+  if ! switch_to "$1"; then
+    log "error: version $1 cannot be put back; $(current_version) is in use, and the next call tries it again"
+    return 1
+  fi
+  if ! restart; then
+    log "error: version $1 is in use, but not all that ran could be restarted: the next call tries it again"
+    return 1
+  fi
   rm -f "$journal"
 }
 
-# confirm_or_go_back OLD: the second half of an update, also of one that was killed.
+# confirm_or_go_back OLD: the second half of an update, also of one that was killed. 0: the new version is in use and works;
+# 1: the old one does; 2: neither is certain. It is called in conditions, where `set -e` is off: each step is checked.
 confirm_or_go_back() {
   if restart && comes_up; then
-    rm -f "$journal"
+    rm -f "$journal" || return 2
     log "version $(current_version) is in use and healthy"
     return 0
   fi
   log "error: version $(current_version) did not come up healthy"
-  back_to "$1"
+  back_to "$1" || return 2
   return 1
 }
 
-# An earlier call was killed: before its rename nothing has to be done, after it the rest of it has.
+# An earlier call was killed, or could not end: before its rename nothing has to be done, after it the rest of it has.
 recover() {
-  local old unfinished
+  local old unfinished step forms now=$running status=0
   [ -e "$journal" ] || return 0
-  read -r old unfinished < "$journal" || { rm -f "$journal"; return 0; }
-  if [ "$(current_version)" != "$unfinished" ]; then
-    make_links
-    rm -f "$journal"
+  read -r old unfinished health_before failed_before step forms < "$journal" || { rm -f "$journal"; return 0; }
+  if [ $dry_run = yes ]; then
+    say "an update from $old to $unfinished was interrupted: the next call without --dry-run finishes it"
     return 0
   fi
-  log "an update from $old to $unfinished was interrupted: finishing it"
-  health_before=1 # not known any more: that it runs has to do
-  confirm_or_go_back "$old" || true
-  flock --exclusive 9
+  # One of an older version says less.
+  health_before=${health_before:-1} failed_before=${failed_before:-no} running=${forms:-$now}
+  hold_passes
+  if [ "$(current_version)" = "$unfinished" ]; then
+    log "an update from $old to $unfinished was interrupted: finishing it"
+    confirm_or_go_back "$old" || status=$?
+  elif [ "$step" = back ]; then
+    log "going back from $unfinished to $old was interrupted: finishing it"
+    back_to "$old" || status=2
+  else
+    make_links || status=2
+    [ $status != 0 ] || rm -f "$journal"
+  fi
+  [ $status != 2 ] || fail 1 "that could not be finished; version $(current_version) is in use"
+  flock --unlock 9
 }
 
 # The version before stays for --rollback; a package's own files are the package manager's.
@@ -298,18 +371,36 @@ ask() {
   [[ $answer == [yY]* ]] || give_up 1 "not confirmed: nothing was done"
 }
 
+# Who is neither root nor hamal cannot open them, and hold nothing up.
+open_locks() {
+  (umask 0137 && : >> "$update_lock" && : >> "$pass_lock")
+  [ "$(id -u)" -ne 0 ] || own "root:$user" "$pass_lock"
+  chmod 0640 "$pass_lock"
+  chmod 0600 "$update_lock"
+  exec 8>> "$update_lock" 9>> "$pass_lock"
+  flock --exclusive --nonblock 8 || fail 4 "another update is running"
+}
+hold_passes() { flock --exclusive --timeout 60 9 || give_up 4 "$pass_lock is held: by whom, says: fuser $pass_lock"; }
+
+# What runs, and how it does, before anything is held off or changed.
+look() {
+  running=$(forms | tr '\n' ' ')
+  health_before=$(health)
+  failed_before=no
+  ! any_failed || failed_before=yes
+}
+
 main() {
   parse "$@"
   need_root
   umask 022
   [ -L "$current" ] || fail 1 "$current is no installed version: see tools/install_hamal.sh of an archive"
-  exec 9>> "$lock"
-  flock --exclusive --nonblock 9 || flock --exclusive --timeout 5 9 || fail 4 "another update is running, or a pass has just begun"
+  open_locks
   log_file=$versions/update.log
-  running=$(forms | tr '\n' ' ')
+  look
   recover
   old=$(current_version)
-  running=$(forms | tr '\n' ' ')
+  look
   if [ $rollback = yes ]; then
     new=$(head -n 1 "$versions/previous" 2> /dev/null || true)
     if [ -z "$new" ] || [ ! -d "$versions/$new" ]; then fail 1 "there is no version before $old"; fi
@@ -328,6 +419,7 @@ main() {
   fi
   say "from $old to $new${running:+, and what runs (${running% }) is restarted}; configuration, state and logs stay"
   if [ $dry_run = yes ]; then
+    [ $rollback = yes ] || rehearse "$incoming/tree"
     rm -rf "$incoming"
     say "nothing was changed"
     exit 0
@@ -336,15 +428,16 @@ main() {
   log "update from $old to $new begins (${from:-rollback})"
   [ $rollback = yes ] || place
   rm -rf "$incoming"
-  rehearse
-  health_before=$(health)
+  rehearse "$versions/$new"
+  hold_passes
   wait_for_runs
-  printf '%s %s\n' "$old" "$new" > "$journal.new"
-  sync "$journal.new"
-  mv -f "$journal.new" "$journal"
+  write_journal "$old" "$new" forward
   switch_to "$new"
   log "version $new is switched to"
-  confirm_or_go_back "$old" || fail 1 "version $new did not come up healthy; $old is in use again (see $log_file)"
+  confirm_or_go_back "$old" || case $? in
+    1) fail 1 "version $new did not come up healthy; $old is in use again (see $log_file)" ;;
+    *) fail 1 "version $new did not come up healthy, and going back failed: $(current_version) is in use (see $log_file)" ;;
+  esac
   prune "$old"
   if [ -z "$root" ] && dpkg-query -S "$versions/$old/version" > /dev/null 2>&1; then
     say "dpkg goes on to show the version that the package brought: /opt/hamal/version is the one in use"

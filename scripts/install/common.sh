@@ -32,6 +32,15 @@ need_root() {
   [ "$(id -u)" -eq 0 ] || [ -n "$root" ] || fail 2 "run it as root (sudo $script)"
 }
 
+# own OWNER:GROUP PATH, by the numbers of the root that is installed into.
+own() {
+  local owner=${1%:*} group=${1#*:}
+  owner=$(awk -F : -v name="$owner" '$1 == name { print $3 }' "$root/etc/passwd")
+  group=$(awk -F : -v name="$group" '$1 == name { print $3 }' "$root/etc/group")
+  # Who is not root may prepare a root of his own.
+  [ "$(id -u)" -ne 0 ] || chown "${owner:-$1}:${group:-}" "$2"
+}
+
 # A version's name is the name of a folder and nothing else.
 is_version() { [[ $1 =~ ^[0-9]+(\.[0-9]+)*([-+~][0-9A-Za-z.+~-]+)?$ ]]; }
 version_in() { head -n 1 "$1/version" 2> /dev/null || true; }
@@ -45,14 +54,12 @@ newer() {
 # replace_link TARGET LINK: LINK is at any time the old one or the new one.
 replace_link() {
   [ "$(readlink "$2" 2> /dev/null)" != "$1" ] || return 0
-  ln -sfn "$1" "$2.new"
-  mv -fT "$2.new" "$2"
+  ln -sfn "$1" "$2.new" && mv -fT "$2.new" "$2"
 }
 
 # switch_to VERSION: the one rename.
 switch_to() {
-  replace_link "hamal-versions/$1" "$current"
-  sync "$opt"
+  replace_link "hamal-versions/$1" "$current" && sync "$opt"
 }
 
 # Onto the disk, all of that folder.
@@ -98,29 +105,31 @@ is_our_link() {
   case ${existing[$1]-} in /opt/hamal/* | hamal-sync) return 0 ;; *) return 1 ;; esac
 }
 
-# make_links: those of the version in use, recorded before they are made. What is not ours is not replaced.
+# make_links: those of the version in use, recorded before they are made. What is not ours is not replaced. These two check
+# each step by themselves: in a condition, where they are called from, `set -e` does not.
 make_links() {
   local link target
-  { outside_links "$current" | cut -d ' ' -f 1; cat "$record" 2> /dev/null || true; } | sort -u > "$record.new"
-  mv -f "$record.new" "$record"
+  { outside_links "$current" | cut -d ' ' -f 1; cat "$record" 2> /dev/null || true; } | sort -u > "$record.new" &&
+    mv -f "$record.new" "$record" || return 1
   read_links
   while read -r link target; do
     [ "${existing[$link]-}" != "$target" ] || continue
-    if [ -n "${existing[$link]+is}" ] && ! is_our_link "$link"; then
+    if { [ -e "$root$link" ] || [ -L "$root$link" ]; } && ! is_our_link "$link"; then
       warn "$root$link is not hamal's and stays as it is"
       continue
     fi
-    [ -d "$root${link%/*}" ] || mkdir -p "$root${link%/*}"
-    replace_link "$target" "$root$link"
+    [ -d "$root${link%/*}" ] || mkdir -p "$root${link%/*}" || return 1
+    replace_link "$target" "$root$link" || return 1
   done < <(outside_links "$current")
 }
 
 # Links that this version does not have lead nowhere.
 drop_dead_links() {
   local link
-  outside_links "$current" | cut -d ' ' -f 1 | sort -u > "$record.new"
+  # A list that was cut short would make the rest of the links dead ones.
+  outside_links "$current" | cut -d ' ' -f 1 | sort -u > "$record.new" || return 1
   while read -r link; do
-    if is_our_link "$link"; then rm -f "$root$link"; fi
+    if is_our_link "$link"; then rm -f "$root$link" || return 1; fi
   done < <(comm -13 "$record.new" "$record")
   mv -f "$record.new" "$record"
 }
@@ -135,14 +144,15 @@ reload_units() {
   ! systemd_runs || systemctl daemon-reload
 }
 
-# As the service's user, so that no file of root's comes to lie in the state.
+# As the service's user, so that no file of root's comes to lie in the state. Here and elsewhere 8 and 9 are the locks of
+# update_sync_proxy.sh: what it starts, and may outlive it, does not hold them.
 as_user() {
   if [ -z "$root" ] && [ "$(id -u)" -eq 0 ] && getent passwd "$user" > /dev/null; then
     setpriv --reuid="$user" --regid="$user" --init-groups -- env HOME=/var/lib/hamal "$@"
   else
     "$@"
   fi
-}
+} 8>&- 9>&-
 
 # setting TREE SECTION KEY: as that version understands the configuration.
 setting() {

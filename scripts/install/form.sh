@@ -6,17 +6,18 @@
 
 session=() # what docker-compose is started by: see update_sync_proxy.sh
 
-# compose TREE ARGUMENT…: docker-compose with the file of that version, under one name of the project.
+# compose TREE ARGUMENT…: docker-compose with the file of that version and the site's, under one name of the project.
 compose() {
-  local tree=$1 settings=()
+  local tree=$1 settings=() files=(-f "$1/docker-compose-hamal.yaml")
   shift
   [ ! -r "$etc/compose.env" ] || settings=(--env-file "$etc/compose.env")
+  [ ! -r "$etc/docker-compose-site.yaml" ] || files+=(-f "$etc/docker-compose-site.yaml")
   if command -v docker-compose > /dev/null; then
-    "${session[@]}" docker-compose "${settings[@]}" -p hamal -f "$tree/docker-compose-hamal.yaml" "$@"
+    "${session[@]}" docker-compose "${settings[@]}" -p hamal "${files[@]}" "$@"
   else
-    "${session[@]}" docker compose "${settings[@]}" -p hamal -f "$tree/docker-compose-hamal.yaml" "$@"
+    "${session[@]}" docker compose "${settings[@]}" -p hamal "${files[@]}" "$@"
   fi
-}
+} 8>&- 9>&-
 
 containers() {
   command -v docker > /dev/null || return 0
@@ -43,17 +44,26 @@ tool() {
   fi
 }
 
+# host_folder NAME: where docker-compose gets the containers' folder from, when it is another one of the host's.
+host_folder() {
+  local place=${!1:-}
+  [ -n "$place" ] || place=$(sed -n "s/^$1=\([^# ]*\).*/\1/p" "$etc/compose.env" 2> /dev/null | tail -n 1) || place=
+  [ -n "$place" ] && echo "${place%/}"
+}
+
 # The state's folder as the host sees it.
 state_folder() {
   local folder
   folder=$(setting "$current" DEFAULT hamal_lib_dir) || folder=
   folder=${folder:-/var/lib/hamal}
+  if [ "${folder%/}" = /var/lib/hamal ] && host_folder HAMAL_LIB; then return 0; fi
   echo "$root${folder%/}"
 }
 log_folder() {
   local folder
   folder=$(setting "$current" DEFAULT log_dir) || folder=
   folder=${folder:-/var/log/hamal}
+  if [ "${folder%/}" = /var/log/hamal ] && host_folder HAMAL_LOG; then return 0; fi
   echo "$root${folder%/}"
 }
 
@@ -63,12 +73,12 @@ as_owner() {
   owner=$(stat -c %u "$1")
   group=$(stat -c %g "$1")
   shift
-  if [ "$(id -u)" -eq 0 ] && [ "$owner" -ne 0 ]; then
+  if [ -z "$root" ] && [ "$(id -u)" -eq 0 ] && [ "$owner" -ne 0 ]; then
     setpriv --reuid="$owner" --regid="$group" --clear-groups -- "$@"
   else
     "$@"
   fi
-}
+} 8>&- 9>&-
 
 # One line for each machine or target that a run holds, in any form: the kernel knows who has the lock. Only plain files
 # are locks, a name is printed without what a terminal or a log would take for more than a name, and opening takes no

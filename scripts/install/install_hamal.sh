@@ -48,15 +48,6 @@ make_user() {
     --comment "hamal sync proxy" "$user"
 }
 
-# own OWNER:GROUP PATH, by the numbers of the root that is installed into.
-own() {
-  local owner=${1%:*} group=${1#*:}
-  owner=$(awk -F : -v name="$owner" '$1 == name { print $3 }' "$root/etc/passwd")
-  group=$(awk -F : -v name="$group" '$1 == name { print $3 }' "$root/etc/group")
-  # Who is not root may prepare a root of his own.
-  [ "$(id -u)" -ne 0 ] || chown "${owner:-$1}:${group:-}" "$2"
-}
-
 folder() { # MODE OWNER:GROUP PATH: one that exists keeps its mode
   [ -d "$3" ] || { mkdir -p "$3" && chmod "$1" "$3" && own "$2" "$3"; }
 }

@@ -49,7 +49,9 @@ case "@TOOL@ $*" in
   "hamal-period --loop")
     trap 'exit 143' TERM
     while sleep 0.5; do "$0"; done ;;
-  "hamal-period ") echo "{ \"hamal\": \"@VERSION@\" }" > "$root/var/lib/hamal/hamal_info" ;;
+  "hamal-period ")
+    printf '{\n  "hamal": "@VERSION@",\n  "started": "x",\n  "last_pass": {\n    "started": "%s",\n    "failed": 0\n  }\n}\n' \
+      "$(date -u +%FT%TZ)" > "$root/var/lib/hamal/hamal_info" ;;
   *) exit 2 ;;
 esac
 END
@@ -99,9 +101,11 @@ fake_systemctl() {
 echo "$*" >> "@LOG@"
 root=@ROOT@
 case "$*" in
-  "is-active --quiet hamal-period.timer") exit 0 ;;
+  "is-active --quiet hamal-period.timer") [ ! -e "$root/inactive" ] ;;
   is-active*) exit 3 ;;
-  is-failed*) [ -e "$root/failed" ] ;;
+  "is-failed --quiet hamal-period.service") [ -e "$root/failed" ] ;;
+  is-failed*) exit 0 ;; # of another unit, which is not in use
+  reset-failed*) rm -f "$root/failed" ;;
   "start --no-block hamal-period.service" | "start hamal-period.service")
     rm -f "$root/failed"
     HAMAL_CONFIG=$root/etc/hamal/hamal.conf "$root/opt/hamal/bin/hamal-period" > /dev/null 2>&1 9>&- || touch "$root/failed" ;;

@@ -58,6 +58,8 @@ make_root() {
     grep -qx 'StateDirectory=hamal' "$unit"
     grep -qx 'LogsDirectory=hamal' "$unit"
   done
+  # The heartbeat reports this host's addresses, which getifaddrs gets by netlink.
+  grep -q '^RestrictAddressFamilies=.*AF_NETLINK' "$UNITS/hamal-heartbeat.service"
   for unit in "$UNITS"/hamal-period*.service; do
     grep -qx 'TimeoutStopSec=2min' "$unit"
     grep -qx 'KillMode=mixed' "$unit"

@@ -40,10 +40,10 @@ next_release() {
 
 @test "a dry run checks all of it and changes nothing" {
   next_release 1.1.0
-  find "$R" -printf '%p %l %s\n' | grep -v 'hamal-versions/\(lock\|update.log\)' | sort > "$W/before"
+  find "$R" -printf '%p %l %s\n' | grep -v 'hamal-versions/\(lock\|update.lo[cg]k*\)' | sort > "$W/before"
   succeeds "$UPDATE" --dry-run "$RELEASE"
   has "$out" "from 1.0.0 to 1.1.0"
-  find "$R" -printf '%p %l %s\n' | grep -v 'hamal-versions/\(lock\|update.log\)' | sort | diff -u "$W/before" -
+  find "$R" -printf '%p %l %s\n' | grep -v 'hamal-versions/\(lock\|update.lo[cg]k*\)' | sort | diff -u "$W/before" -
 }
 
 # Break it: leave out a line of verify().
@@ -77,7 +77,7 @@ next_release() {
   fails 2 "only https:// addresses" "$UPDATE" -y "http://127.0.0.1/hamal-2.0.0-linux-x86_64.tar.gz"
   works 1.0.0
   all_is_kept
-  [ "$(ls "$R/opt/hamal-versions")" = "$(printf '%s\n' 1.0.0 links lock update.log)" ]
+  [ "$(ls "$R/opt/hamal-versions")" = "$(printf '%s\n' 1.0.0 links lock update.lock update.log)" ]
 }
 
 @test "a release with a private key in it is not signed" {
@@ -166,14 +166,91 @@ END
   # shellcheck disable=SC2086 # words
   kill $LOCKER
   # A pass that would begin meanwhile is skipped by the unit's own condition.
-  lock_file "$R/opt/hamal-versions/lock"
+  lock_file "$R/opt/hamal-versions/update.lock"
   fails 4 "another update is running" "$UPDATE" -y "$RELEASE"
+  # shellcheck disable=SC2086
+  kill $LOCKER
+  lock_file "$R/opt/hamal-versions/lock"
   condition=$(sed -n "s|^ExecCondition=/bin/sh -c '\(.*\)'|\1|p" "$R/opt/hamal/systemd/hamal-period.service" |
     sed "s|/opt/hamal-versions|$R&|g")
   run ! sh -c "$condition"
   # shellcheck disable=SC2086
   kill $LOCKER
   until_true 60 sh -c "$condition"
+}
+
+# Break it: take `|| return 1` away from back_to or restart, or rm the journal first.
+@test "going back that fails is said, and done by the next call" {
+  # shellcheck disable=SC2016 # for the script
+  next_release 1.1.0 '[ "$1" != --version ] || { echo "hamal-period 1.1.0"; exit 0; }; exit 1'
+  mkdir "$W/broken"
+  # shellcheck disable=SC2016 # for the script
+  printf '#!/bin/sh\ncase "$*" in *hamal-versions/1.0.0*) echo "mv: no space" >&2; exit 1 ;; esac\nexec /bin/ln "$@"\n' > "$W/broken/ln"
+  chmod +x "$W/broken/ln"
+  PATH=$W/broken:$PATH capture "$UPDATE" -y "$RELEASE"
+  [ "$status" = 1 ]
+  has "$err" "going back failed: 1.1.0 is in use"
+  [ -e "$R/opt/hamal-versions/updating" ]
+  # A dry run says it, and changes nothing.
+  succeeds "$UPDATE" --dry-run "$RELEASE"
+  has "$out" "was interrupted: the next call without --dry-run finishes it"
+  works 1.1.0
+  # What ran is known from the journal: the new version's crashes have ended the timer.
+  touch "$R/inactive"
+  fails 1 "there is no version before 1.0.0" "$UPDATE" -y --rollback
+  grep -q "going back to 1.0.0" "$R/opt/hamal-versions/update.log"
+  works 1.0.0
+  [ ! -e "$R/opt/hamal-versions/updating" ]
+}
+
+# Break it: drop `|| return 1` behind the lists of links; or take what runs from forms alone in recover.
+@test "a list of links that cannot be written ends the update, removes no link and replaces nothing foreign" {
+  next_release 1.1.0
+  rm "$R/usr/bin/hamal-repo"
+  echo "another program" > "$R/usr/bin/hamal-repo"
+  mkdir "$W/broken"
+  # shellcheck disable=SC2016 # for the script
+  printf '#!/bin/sh\ncase "$*" in "-d   -f 1") [ ! -e "$FULL" ] || { head -n 3; exit 1; } ;; esac\nexec /usr/bin/cut "$@"\n' > "$W/broken/cut"
+  chmod +x "$W/broken/cut"
+  touch "$W/full"
+  FULL=$W/full PATH=$W/broken:$PATH capture "$UPDATE" -y "$RELEASE"
+  [ "$status" = 1 ]
+  has "$err" "going back failed: 1.0.0 is in use"
+  works 1.0.0
+  [ "$(cat "$R/usr/bin/hamal-repo")" = "another program" ]
+  [ "$(find "$R/usr/bin" -type l | wc -l)" = 6 ]
+  [ -e "$R/opt/hamal-versions/updating" ]
+  capture "$UPDATE" -y "$RELEASE"
+  [ "$status" = 0 ]
+  works 1.1.0
+  [ "$(cat "$R/usr/bin/hamal-repo")" = "another program" ]
+}
+
+# Break it: let recover take `running` and `health_before` from what is found.
+@test "killed with a version that does not come up: the next call puts the old one back, whatever runs by then" {
+  next_release 1.1.0 "exit 1"
+  tar -xzf "$RELEASE" -C "$R/opt/hamal-versions" --transform "s|^[^/]*|1.1.0|"
+  ln -sfn hamal-versions/1.1.0 "$R/opt/hamal"
+  echo "1.0.0 1.1.0 0 no forward timer" > "$R/opt/hamal-versions/updating"
+  touch "$R/inactive"
+  fails 1 "there is no version before 1.0.0" "$R/opt/hamal-versions/1.0.0/update_sync_proxy.sh" -y --rollback
+  [ "$(cat "$R/opt/hamal/version")" = 1.0.0 ]
+  grep -q "start --no-block hamal-period.service" "$W/systemctl.log"
+  [ ! -e "$R/opt/hamal-versions/updating" ]
+}
+
+# Break it: look at every unit in any_failed, or without failed_before; compare no times in passed.
+@test "health: only a pass after the switch counts, and a failure of before is no reason to go back" {
+  next_release 1.1.0
+  # What an earlier try of that version left.
+  printf '{ "hamal": "1.1.0", "started": "x", "last_pass": { "started": "2026-01-01T00:00:00Z" } }' > "$R/var/lib/hamal/hamal_info"
+  sed -i '/"start --no-block/,$c\esac' "$W/fake/systemctl"
+  fails 1 "did not come up healthy; 1.0.0 is in use again" "$UPDATE" -y --health 2 "$RELEASE"
+  sed -i 's/^  "is-failed.*/  is-failed*) exit 0 ;;/' "$W/fake/systemctl"
+  echo 1 > "$R/var/lib/hamal/health"
+  succeeds "$UPDATE" -y --health 2 "$RELEASE"
+  has "$out" "so it was before it"
+  works 1.1.0
 }
 
 # The state and the logs are the service user's, who could put anything there before root comes.
