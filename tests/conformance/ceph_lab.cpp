@@ -169,6 +169,10 @@ void flatten_image(const std::string& uri) {
   require(rbd_flatten(Opened(uri).get()), "flatten");
 }
 
+void roll_back_image(const std::string& uri, const std::string& snapshot) {
+  require(rbd_snap_rollback(Opened(uri).get(), snapshot.c_str()), "snap rollback");
+}
+
 void create_image(const std::string& uri, std::uint64_t size, std::uint64_t features, int order) {
   const Pool pool(uri);
   require(rbd_create2(pool.get(), pool.image(), size, features, &order), "create");

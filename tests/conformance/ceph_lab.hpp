@@ -50,6 +50,7 @@ void discard_image(const std::string& uri, std::uint64_t offset, std::uint64_t l
 void clone_image(const std::string& parent, const std::string& snapshot, const std::string& child,
                  std::uint64_t features, int order);
 void flatten_image(const std::string& uri);
+void roll_back_image(const std::string& uri, const std::string& snapshot);
 void create_image(const std::string& uri, std::uint64_t size, std::uint64_t features, int order);
 
 }  // namespace hamal::testing

@@ -186,5 +186,32 @@ TEST(RbdDiff, AppliedToTheOlderSnapshotMakesTheNewer) {
   }
 }
 
+// A rollback puts the snapshot's object map in the place of the image's, by which the object is as
+// it was. Break it: let an exact diff ask the map which objects it has to look at.
+TEST(RbdDiff, AnExactOneSeesWhatARollbackPutBack) {
+  if (const std::string why = CephLab::why_missing(); !why.empty()) {
+    GTEST_SKIP() << why;
+  }
+  const std::string uri = CephLab::get().new_uri();
+  const auto snapshot = [&](const char* name) {
+    RbdImage::open_shared(CephLab::get().attach(uri))->create_snapshot(name);
+  };
+  const Bytes before(8192, std::byte{1});
+  const Bytes after(8192, std::byte{2});
+  create_image(uri, 1U << 20, k_all_features, 16);
+  write_image(uri, 0, before);
+  snapshot("s1");
+  snapshot("s2");
+  write_image(uri, 0, after);
+  snapshot("base");
+  roll_back_image(uri, "s2");
+  snapshot("now");
+  RbdReader reader(RbdImage::open(CephLab::get().attach(uri + "@now")));
+  const auto changed = all_extents(*reader.changed("base", RbdDiff::exact));
+  ASSERT_FALSE(changed.empty());
+  EXPECT_EQ(changed.front().offset, 0U);
+  EXPECT_GE(changed.front().length, before.size());
+}
+
 }  // namespace
 }  // namespace hamal::testing

@@ -1,8 +1,9 @@
 // The diffs of librbd as extents.
 //
-// An exact diff asks the OSDs for the clones of every object of the range, also of those that never
-// existed; the object map knows in no time which objects changed, but no finer. So an exact diff
-// first asks the map, and then only about the objects that it names.
+// An exact diff asks the OSDs for the clones of every object of the range. The object map would
+// know in no time which of them changed; but a rollback writes the map of the snapshot over that of
+// the image, and what it put back counts as unchanged since then. So only who chose `fast` is told
+// by the map, and only what an image holds at all is asked of it otherwise.
 #include "hamal/block/rbd_extents.hpp"
 
 #include <rbd/librbd.h>
@@ -21,8 +22,6 @@ namespace {
 /// One question to librbd covers so many objects: bounds the answer that is held.
 constexpr std::uint64_t k_objects_by_map = 16384;
 constexpr std::uint64_t k_objects_exactly = 1024;
-/// Two changed objects this near to each other are asked about together.
-constexpr std::uint64_t k_objects_between = 8;
 
 enum class Gaps { zero, left_out };
 
@@ -41,9 +40,8 @@ class RbdExtents final : public ExtentSource {
   RbdExtents(std::shared_ptr<RbdImage> image, std::string from, RbdDiff diff, Gaps gaps)
       : m_image(std::move(image)),
         m_from(std::move(from)),
-        m_diff(diff),
         m_gaps(gaps),
-        m_by_map(m_image->why_no_fast_diff().empty()) {
+        m_by_map((m_from.empty() || diff == RbdDiff::fast) && m_image->why_no_fast_diff().empty()) {
     if (!m_from.empty()) {
       m_base = snapshot_of(*m_image);
     }
@@ -85,10 +83,7 @@ class RbdExtents final : public ExtentSource {
     const std::uint64_t objects = m_by_map ? k_objects_by_map : k_objects_exactly;
     const std::uint64_t end =
         std::min(m_position + objects * m_image->object_size(), m_image->size());
-    std::vector<Extent> extents = ask({m_position, end - m_position}, m_by_map);
-    if (m_by_map && m_diff == RbdDiff::exact && !m_from.empty()) {
-      extents = look_closer(extents);
-    }
+    const std::vector<Extent> extents = ask({m_position, end - m_position}, m_by_map);
     std::uint64_t at = m_position;
     for (const Extent& extent : extents) {
       if (m_gaps == Gaps::zero && extent.offset > at) {
@@ -101,22 +96,6 @@ class RbdExtents final : public ExtentSource {
       m_found.push_back({at, end - at, ExtentKind::zero});
     }
     m_position = end;
-  }
-
-  std::vector<Extent> look_closer(const std::vector<Extent>& changed) const {
-    std::vector<Extent> result;
-    for (std::size_t i = 0; i < changed.size();) {
-      Extent range = changed[i];
-      for (++i; i < changed.size() &&
-                changed[i].offset - range.end() <= k_objects_between * m_image->object_size() &&
-                changed[i].end() - range.offset <= k_objects_exactly * m_image->object_size();
-           ++i) {
-        range.length = changed[i].end() - range.offset;
-      }
-      const std::vector<Extent> exact = ask(range, false);
-      result.insert(result.end(), exact.begin(), exact.end());
-    }
-    return result;
   }
 
   /// Sorted, merged and inside the range; whatever librbd said otherwise is an error.
@@ -155,7 +134,6 @@ class RbdExtents final : public ExtentSource {
 
   std::shared_ptr<RbdImage> m_image;
   std::string m_from;
-  RbdDiff m_diff;
   Gaps m_gaps;
   bool m_by_map;
   std::uint64_t m_base = 0;
