@@ -296,6 +296,21 @@ same() { cmp "$W/images/web.raw" "$1"; }
   [ "$(grep -c "the state is waited for" "$W/a-log/hamal-period.log")" = 1 ]
 }
 
+# Break it: let VmLock take its kernel lock first.
+@test "a tool that waits for the lease of a vm does not keep others from the vm meanwhile" {
+  prepare "file:$W/x.raw"
+  begin a "file:$W/x.raw"
+  local writer=$BACKGROUND
+  HAMAL_CONFIG=$W/b.conf in_background hamal-snapshot create lab:web --wait 60 7>&-
+  is_locked() { [ -e "$W/b/locks/$1-lab%2Fweb.raw.lock" ] && ! flock -n "$W/b/locks/$1-lab%2Fweb.raw.lock" true; }
+  until_true 30 is_locked lease
+  if is_locked vm; then return 1; fi
+  tail -n +2 "$W/stream" >&7
+  exec 7>&-
+  wait "$writer"
+  wait "$BACKGROUND"
+}
+
 # Break it: say of every lease that is not renewed that another proxy has it.
 @test "a lease in the environment that is none is refused, and one of another vm is not used" {
   HAMAL_LEASE=nonsense as a fails 2 "HAMAL_LEASE*is not a lease" hamal-snapshot create lab:web

@@ -18,8 +18,10 @@ class VmLock {
          std::chrono::milliseconds wait, const CancelToken& cancel);
 
  private:
+  // First: who waits for another proxy keeps nobody from the vm, least of all the tools that were
+  // handed its lease.
+  std::unique_ptr<VmLease> m_lease;
   FileLock m_lock;
-  std::unique_ptr<VmLease> m_lease;  // released first
 };
 
 }  // namespace hamal
