@@ -9,8 +9,6 @@
 #include <cerrno>
 #include <csignal>
 
-#include "hamal/util/error.hpp"
-
 namespace hamal {
 namespace {
 
@@ -92,8 +90,9 @@ SpawnedProcess spawn_process(const SpawnRequest& request) {
                                      settings.attributes(), pointers(request.argv).data(),
                                      request.environment ? variables.data() : environ);
   if (problem == ENOENT) {
-    throw Error(ErrorKind::failed, "cannot start the program: it is not there", program,
-                "install the package it comes from, or check PATH");
+    throw request.if_missing.value_or(Error(ErrorKind::failed,
+                                            "cannot start the program: it is not there", program,
+                                            "install the package it comes from, or check PATH"));
   }
   if (problem != 0) {
     throw system_error("cannot start the program", program, problem);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "hamal/util/error.hpp"
 #include "hamal/util/unique_fd.hpp"
 
 namespace hamal {
@@ -26,8 +27,9 @@ struct SpawnRequest {
   int stderr_fd = -1;
   /// "NAME=value", all of it; nullopt: ours.
   std::optional<std::vector<std::string>> environment = std::nullopt;
-  std::vector<int> inherited = {};            ///< descriptors it keeps, under their numbers
-  std::optional<pid_t> group = std::nullopt;  ///< its process group; 0: one of its own
+  std::vector<int> inherited = {};                 ///< descriptors it keeps, under their numbers
+  std::optional<pid_t> group = std::nullopt;       ///< its process group; 0: one of its own
+  std::optional<Error> if_missing = std::nullopt;  ///< what to throw when the program is not there
 };
 
 struct SpawnedProcess {

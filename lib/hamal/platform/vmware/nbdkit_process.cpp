@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -16,6 +15,7 @@
 
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
+#include "hamal/util/spawn.hpp"
 #include "hamal/util/text.hpp"
 #include "hamal/util/units.hpp"
 
@@ -24,8 +24,6 @@ namespace {
 
 constexpr std::chrono::seconds k_patience{60};
 constexpr int k_pause_ms = 20;
-constexpr int k_alive_fd = 3;
-constexpr int k_password_fd = 4;
 constexpr std::size_t k_longest_words = 400;
 
 /// "hamal-vddk-PID-RANDOM": what a process that was killed left goes when the next one comes.
@@ -63,7 +61,8 @@ UniqueFd in_memory(const std::string& text) {
 }
 
 std::vector<std::string> argv_of(const NbdkitCommand& command,
-                                 const std::filesystem::path& directory) {
+                                 const std::filesystem::path& directory, const UniqueFd& alive,
+                                 const UniqueFd& password) {
   std::vector<std::string> argv{command.program,
                                 "--foreground",
                                 "--readonly",
@@ -74,55 +73,10 @@ std::vector<std::string> argv_of(const NbdkitCommand& command,
                                 "--filter=exitwhen",
                                 command.plugin};
   argv.insert(argv.end(), command.parameters.begin(), command.parameters.end());
-  argv.push_back("password=+/proc/self/fd/" + std::to_string(k_password_fd));
-  argv.push_back("exit-when-pipe-closed=" + std::to_string(k_alive_fd));
+  argv.push_back("password=+/proc/self/fd/" + std::to_string(password.get()));
+  argv.push_back("exit-when-pipe-closed=" + std::to_string(alive.get()));
   argv.emplace_back("exit-when-poll=1");
   return argv;
-}
-
-/// What the child gets: no input, its words in a file, the pipe and the secret.
-class SpawnSettings {
- public:
-  SpawnSettings(int log, int alive, int password) {
-    ::posix_spawn_file_actions_init(&m_actions);
-    ::posix_spawnattr_init(&m_attributes);
-    ::posix_spawn_file_actions_addopen(&m_actions, 0, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&m_actions, log, 1);
-    ::posix_spawn_file_actions_adddup2(&m_actions, log, 2);
-    ::posix_spawn_file_actions_adddup2(&m_actions, alive, k_alive_fd);
-    ::posix_spawn_file_actions_adddup2(&m_actions, password, k_password_fd);
-    sigset_t signals;
-    ::sigemptyset(&signals);
-    ::posix_spawnattr_setsigmask(&m_attributes, &signals);
-    ::sigaddset(&signals, SIGPIPE);
-    ::posix_spawnattr_setsigdefault(&m_attributes, &signals);
-    // Of its own group: Ctrl-C is for us, and we end it when we have.
-    ::posix_spawnattr_setpgroup(&m_attributes, 0);
-    ::posix_spawnattr_setflags(
-        &m_attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-  }
-  ~SpawnSettings() {
-    ::posix_spawn_file_actions_destroy(&m_actions);
-    ::posix_spawnattr_destroy(&m_attributes);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-  const posix_spawn_file_actions_t* actions() const { return &m_actions; }
-  const posix_spawnattr_t* attributes() const { return &m_attributes; }
-
- private:
-  posix_spawn_file_actions_t m_actions{};
-  posix_spawnattr_t m_attributes{};
-};
-
-/// Above the numbers that the child gets: dup2() in the child must not overwrite one with another.
-UniqueFd moved_up(const UniqueFd& fd) {
-  constexpr int k_above = 10;
-  UniqueFd high(::fcntl(fd.get(), F_DUPFD_CLOEXEC, k_above));
-  if (!high) {
-    throw system_error("cannot copy a descriptor", "fcntl", errno);
-  }
-  return high;
 }
 
 }  // namespace
@@ -143,32 +97,21 @@ NbdkitProcess::~NbdkitProcess() {
 }
 
 void NbdkitProcess::start(const NbdkitCommand& command) {
-  int pipe_fds[2];
-  if (::pipe2(pipe_fds, O_CLOEXEC) != 0) {
-    throw system_error("cannot make a pipe", command.program, errno);
-  }
-  const UniqueFd watched(pipe_fds[0]);
-  m_alive = UniqueFd(pipe_fds[1]);
-  const UniqueFd alive = moved_up(watched);
-  const UniqueFd password = moved_up(in_memory(command.password));
-  const UniqueFd log = moved_up(open_file(m_directory / "log", O_CREAT | O_WRONLY | O_APPEND));
-  const std::vector<std::string> argv = argv_of(command, m_directory);
-  std::vector<char*> words;
-  words.reserve(argv.size() + 1);
-  for (const std::string& word : argv) {
-    words.push_back(const_cast<char*>(word.c_str()));  // NOLINT: the interface is C's
-  }
-  words.push_back(nullptr);
-  const SpawnSettings settings(log.get(), alive.get(), password.get());
-  const int error = ::posix_spawnp(&m_pid, words[0], settings.actions(), settings.attributes(),
-                                   words.data(), environ);
-  if (error != 0) {
-    m_pid = -1;
-    throw error == ENOENT
-        ? Error(ErrorKind::usage, "nbdkit is not there: " + command.program, command.object,
-                "install it with its vddk plugin: hamal-vmware(7), READING DISKS")
-        : system_error("cannot start the program", command.program, error);
-  }
+  PipeEnds alive = make_pipe(command.program);
+  m_alive = std::move(alive.write);
+  const UniqueFd password = in_memory(command.password);
+  const UniqueFd log = open_file(m_directory / "log", O_CREAT | O_WRONLY | O_APPEND);
+  // Of its own group: Ctrl-C is for us, and we end it when we have.
+  m_pid = spawn_process(
+              {.argv = argv_of(command, m_directory, alive.read, password),
+               .stdout_fd = log.get(),
+               .stderr_fd = log.get(),
+               .inherited = {alive.read.get(), password.get()},
+               .group = 0,
+               .if_missing = Error(
+                   ErrorKind::usage, "nbdkit is not there: " + command.program, command.object,
+                   "install it with its vddk plugin: hamal-vmware(7), READING DISKS")})
+              .pid;
 }
 
 void NbdkitProcess::await(const NbdkitCommand& command, const CancelToken& cancel) {
