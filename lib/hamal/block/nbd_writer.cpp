@@ -14,6 +14,7 @@
 #include "hamal/block/awaited_io.hpp"
 #include "hamal/block/nbd_channel.hpp"
 #include "hamal/block/nbd_reader.hpp"
+#include "hamal/block/zero_run.hpp"
 
 namespace hamal {
 namespace {
@@ -50,35 +51,22 @@ void await_flush(NbdConnection& connection, IoQueue& queue, AwaitedIo& done,
   }
 }
 
-/// Zeros a long range piece by piece.
-class ZeroRun final : public IoCompletion {
+/// By pieces of a multiple of any block size, but the last one.
+class NbdZeroRun final : public ZeroRun {
  public:
-  ZeroRun(NbdChannel& channel, std::uint64_t offset, std::uint64_t length, IoCompletion& done)
-      : m_channel(channel), m_position(offset), m_end(offset + length), m_done(done) {}
-
-  void start() { step(); }
-  bool finished() const noexcept { return m_finished; }
-
-  void io_done(std::exception_ptr error) noexcept override {
-    if (error || m_position == m_end) {
-      m_finished = true;
-      m_done.io_done(std::move(error));
-      return;
-    }
-    step();
-  }
+  NbdZeroRun(NbdChannel& channel, std::uint64_t offset, std::uint64_t length, IoCompletion& done)
+      : ZeroRun(offset, length, done), m_channel(channel) {}
 
  private:
-  void step() {
+  std::uint64_t end_of_piece(std::uint64_t at, std::uint64_t end) const override {
     const NbdConnection& connection = m_channel.connection();
-    const bool can_zero = connection.can_zero();
-    // Multiples of any block size but the last piece.
-    const std::uint64_t limit =
-        can_zero ? k_max_zero : std::min<std::uint64_t>(k_zeros.size(), connection.max_request());
-    const std::uint64_t at = m_position;
-    const std::uint64_t length = std::min(m_end - at, limit);
-    m_position += length;
-    if (can_zero) {
+    return at + std::min(end - at,
+                         connection.can_zero()
+                             ? k_max_zero
+                             : std::min<std::uint64_t>(k_zeros.size(), connection.max_request()));
+  }
+  void zero_piece(std::uint64_t at, std::uint64_t length) override {
+    if (m_channel.connection().can_zero()) {
       m_channel.zero(at, length, *this);
     } else {
       m_channel.write(at, std::span(k_zeros).first(length), *this);
@@ -86,10 +74,6 @@ class ZeroRun final : public IoCompletion {
   }
 
   NbdChannel& m_channel;
-  std::uint64_t m_position;
-  std::uint64_t m_end;
-  IoCompletion& m_done;
-  bool m_finished = false;
 };
 
 }  // namespace
@@ -105,7 +89,7 @@ class NbdWriter::Queue final : public WriteQueue {
   void add_poll_fds(std::vector<pollfd>& fds) const override { m_channel.add_poll_fds(fds); }
   void progress() override {
     m_channel.progress();
-    m_runs.remove_if([](const ZeroRun& run) { return run.finished(); });
+    m_runs.remove_if([](const NbdZeroRun& run) { return run.finished(); });
   }
 
   void write(std::uint64_t offset, std::span<const std::byte> from, IoCompletion& done) override {
@@ -207,7 +191,7 @@ class NbdWriter::Queue final : public WriteQueue {
   std::uint64_t m_size;
   std::uint64_t m_mask;
   std::mutex& m_edge_mutex;
-  std::list<ZeroRun> m_runs;
+  std::list<NbdZeroRun> m_runs;
   NbdChannel m_channel;  // last: nothing arrives once it is gone
 };
 

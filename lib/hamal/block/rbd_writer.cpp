@@ -8,6 +8,7 @@
 #include "hamal/block/rbd_channel.hpp"
 #include "hamal/block/rbd_image.hpp"
 #include "hamal/block/rbd_reader.hpp"
+#include "hamal/block/zero_run.hpp"
 
 namespace hamal {
 namespace {
@@ -17,36 +18,20 @@ constexpr std::uint32_t k_max_request = 32U << 20;
 /// One write_zeroes: librbd splits it into an operation per object, all at once.
 constexpr std::uint64_t k_max_zero = 256U << 20;
 
-/// Zeros a long range piece by piece.
-class ZeroRun final : public IoCompletion {
+class RbdZeroRun final : public ZeroRun {
  public:
-  ZeroRun(RbdChannel& channel, std::uint64_t offset, std::uint64_t length, IoCompletion& done)
-      : m_channel(channel), m_position(offset), m_end(offset + length), m_done(done) {}
-
-  void start() { step(); }
-  bool finished() const noexcept { return m_finished; }
-
-  void io_done(std::exception_ptr error) noexcept override {
-    if (error || m_position == m_end) {
-      m_finished = true;
-      m_done.io_done(std::move(error));
-      return;
-    }
-    step();
-  }
+  RbdZeroRun(RbdChannel& channel, std::uint64_t offset, std::uint64_t length, IoCompletion& done)
+      : ZeroRun(offset, length, done), m_channel(channel) {}
 
  private:
-  void step() {
-    const std::uint64_t at = m_position;
-    m_position = std::min(m_end, at / k_max_zero * k_max_zero + k_max_zero);
-    m_channel.zero(at, m_position - at, *this);
+  std::uint64_t end_of_piece(std::uint64_t at, std::uint64_t end) const override {
+    return std::min(end, at / k_max_zero * k_max_zero + k_max_zero);
+  }
+  void zero_piece(std::uint64_t at, std::uint64_t length) override {
+    m_channel.zero(at, length, *this);
   }
 
   RbdChannel& m_channel;
-  std::uint64_t m_position;
-  std::uint64_t m_end;
-  IoCompletion& m_done;
-  bool m_finished = false;
 };
 
 class RbdWriteQueue final : public WriteQueue {
@@ -57,7 +42,7 @@ class RbdWriteQueue final : public WriteQueue {
   void add_poll_fds(std::vector<pollfd>& fds) const override { m_channel.add_poll_fds(fds); }
   void progress() override {
     m_channel.progress();
-    m_runs.remove_if([](const ZeroRun& run) { return run.finished(); });
+    m_runs.remove_if([](const RbdZeroRun& run) { return run.finished(); });
   }
   void write(std::uint64_t offset, std::span<const std::byte> from, IoCompletion& done) override {
     if (refused(offset, from.size(), done)) {
@@ -85,7 +70,7 @@ class RbdWriteQueue final : public WriteQueue {
 
   std::string m_uri;
   std::uint64_t m_size;
-  std::list<ZeroRun> m_runs;
+  std::list<RbdZeroRun> m_runs;
   RbdChannel m_channel;  // last: nothing arrives once it is gone
 };
 
