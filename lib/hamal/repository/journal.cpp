@@ -237,6 +237,12 @@ void Journal::write_frame(std::uint32_t kind, const std::string& payload) {
 void Journal::add(const StagedEntry& entry) {
   const PackedEntry one = packed(entry);
   const std::lock_guard lock(m_mutex);
+  if (entry.origin == Origin::stored && entry.entry.extent.kind == ExtentKind::data) {
+    if (one.pack != m_pack) {
+      flush_locked();  // the pack before is closed: what it holds is soon in the store
+    }
+    m_pack = one.pack;
+  }
   m_pending.append(reinterpret_cast<const char*>(&one), sizeof(one));
   if (m_pending.size() >= k_frame_entries * sizeof(one)) {
     flush_locked();

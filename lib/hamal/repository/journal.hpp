@@ -44,6 +44,8 @@ class Journal {
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
+  /// Handed to the kernel with the first entry of another pack, or when many wait: a process that
+  /// is killed loses the places of little more than the packs it had in memory.
   void add(const StagedEntry& entry);
   /// Written after all entries that were added before.
   void note(const StageProgress& progress);
@@ -64,7 +66,8 @@ class Journal {
   std::filesystem::path m_path;
   UniqueFd m_file;
   std::mutex m_mutex;
-  std::string m_pending;  // packed entries not yet written
+  std::string m_pending;    // packed entries not yet written
+  std::uint32_t m_pack = 0;  // of the newest entry that was stored
   StageProgress m_progress;
 };
 
