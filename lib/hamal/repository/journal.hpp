@@ -66,7 +66,7 @@ class Journal {
   std::filesystem::path m_path;
   UniqueFd m_file;
   std::mutex m_mutex;
-  std::string m_pending;    // packed entries not yet written
+  std::string m_pending;     // packed entries not yet written
   std::uint32_t m_pack = 0;  // of the newest entry that was stored
   StageProgress m_progress;
 };

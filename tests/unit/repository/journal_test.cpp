@@ -1,5 +1,5 @@
-// The journal of a staged disk: what is in the kernel's hands at every moment is what a process that
-// is killed leaves to the next.
+// The journal of a staged disk: what is in the kernel's hands at every moment is what a process
+// that is killed leaves to the next.
 #include "hamal/repository/journal.hpp"
 
 #include <gtest/gtest.h>
@@ -23,9 +23,8 @@ StagedEntry entry(std::uint64_t offset, std::uint32_t pack, Origin origin = Orig
 // What another process finds now, while this one still has the journal open.
 std::vector<std::uint64_t> left_behind(const std::filesystem::path& path) {
   std::vector<std::uint64_t> offsets;
-  read_journal(path, [&](const StagedEntry& staged) {
-    offsets.push_back(staged.entry.extent.offset);
-  });
+  read_journal(path,
+               [&](const StagedEntry& staged) { offsets.push_back(staged.entry.extent.offset); });
   return offsets;
 }
 
@@ -65,9 +64,7 @@ TEST_F(JournalTest, AnotherHeadingBeginsAnew) {
     journal.add(entry(0, 1));
   }
   EXPECT_EQ(left_behind(m_path).size(), 1U);
-  {
-    const Journal same(m_path, "disk");
-  }
+  { const Journal same(m_path, "disk"); }
   EXPECT_EQ(left_behind(m_path).size(), 1U);
   const Journal other(m_path, "another disk");
   EXPECT_TRUE(left_behind(m_path).empty());
