@@ -9,7 +9,8 @@
 #
 # On loopback, on ports that were free, without systemd, without root. CEPH_STORE is memstore (the default)
 # or bluestore on a sparse file; CEPH_POOLS names pools for RBD ("rbd"); CEPH_RGW=no leaves radosgw away;
-# CEPH_RBD_ORDER makes the objects of new images 2^ORDER bytes.
+# CEPH_RBD_ORDER makes the objects of new images 2^ORDER bytes. CEPH_USERS adds users to the keyring, one
+# "client.NAME|mon = "…"; osd = "…"" per line.
 # DIR/ca.pem is what a client of https_endpoint trusts.
 set -euo pipefail
 
@@ -99,15 +100,17 @@ END
 write_keyring() {
   local name caps
   while IFS='|' read -r name caps; do
+    [[ -n $name ]] || continue
     printf '[%s]\n\tkey = %s\n' "$name" "$(ceph-authtool --gen-print-key)"
     tr ';' '\n' <<<"$caps" | sed 's/^ */\tcaps /'
-  done >"$dir/keyring" <<'END'
+  done >"$dir/keyring" <<END
 mon.|mon = "allow *"
 client.admin|mon = "allow *"; osd = "allow *"
 osd.0|mon = "allow profile osd"
 client.rgw|mon = "allow rw"; osd = "allow rwx"
 client.hamal|mon = "profile rbd"; osd = "profile rbd"
 client.readonly|mon = "profile rbd-read-only"; osd = "profile rbd-read-only"
+${CEPH_USERS:-}
 END
   chmod 600 "$dir/keyring"
 }

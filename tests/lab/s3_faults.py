@@ -6,8 +6,7 @@ usage: s3_faults.py        prints "endpoint=http://127.0.0.1:PORT" and "ready"; 
 Every bucket exists. Signatures (its own implementation of Signature Version 4), the hash of the payload and
 the time are checked, unless a fault says otherwise. Told by requests that are not signed:
 
-  PUT /__faults   a JSON list of faults, in place of those before: {"do": WHAT, "times": N, "method": M,
-                  "contains": TEXT in path and query, …}. The first that matches and has times left is done.
+  PUT /__faults   a JSON list of faults (faults.py), in place of those before
   PUT /__clock    how many seconds its clock is ahead
   GET /__stats    JSON: requests (as "METHOD path?query"), connections, most_at_once, uploads
 
@@ -39,6 +38,8 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.sax.saxutils import escape
 
+from faults import Faults
+
 ACCESS_KEY = "FAULTYKEY"
 SECRET_KEY = "faulty/secret+key"
 SESSION_TOKEN = "temporary//token=="
@@ -49,7 +50,7 @@ class Service:
         self.lock = threading.Lock()
         self.objects = {}  # (bucket, key) -> (bytes, time)
         self.uploads = {}  # id -> {number: bytes}
-        self.faults = []
+        self.faults = Faults()
         self.clock = 0
         self.requests = []
         self.connections = 0
@@ -59,15 +60,6 @@ class Service:
 
     def now(self):
         return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=self.clock)
-
-    def fault_for(self, method, target):
-        with self.lock:
-            for fault in self.faults:
-                if fault.get("times", 1) > 0 and fault.get("method", method) == method \
-                        and fault.get("contains", "") in target:
-                    fault["times"] = fault.get("times", 1) - 1
-                    return fault
-        return {"do": ""}
 
 
 SERVICE = Service()
@@ -118,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def control(self, body):
         if self.path == "/__faults":
-            SERVICE.faults = json.loads(body)
+            SERVICE.faults.set(json.loads(body))
         elif self.path == "/__clock":
             SERVICE.clock = int(body)
         with SERVICE.lock:
@@ -129,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(200, json.dumps(stats).encode())
 
     def serve(self, body):
-        self.fault = fault = SERVICE.fault_for(self.command, self.path)
+        self.fault = fault = SERVICE.faults.take(self.command, self.path)
         do = fault["do"]
         if do == "stall":
             time.sleep(fault["seconds"])
