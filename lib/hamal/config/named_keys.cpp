@@ -93,7 +93,8 @@ void add_vmware(std::vector<NamedKeySpec>& keys) {
   keys.push_back(
       key(p, "enable_change_tracking", vmware, "True or False (yes/no, on/off, 1/0)", is_bool));
   const DurationRange task{std::chrono::seconds(1), std::chrono::hours(24)};
-  keys.push_back(key(p, "task_timeout", vmware, allowed_duration(task), is_within(task)));
+  keys.push_back(key(p, "task_timeout", {"vmware", "openstack_ceph"}, allowed_duration(task),
+                     is_within(task)));
   const CountRange levels{1, 31};
   keys.push_back(
       key(p, "max_snapshots", vmware, allowed_count(levels),
@@ -112,6 +113,21 @@ void add_vmware(std::vector<NamedKeySpec>& keys) {
       key(p, "nbd_uri", vmware, "an NBD URI with {vm} {vm_id} {object} {disk} {snapshot}"));
   const std::vector<string> encodings{"single", "double"};
   keys.push_back(key(p, "folder_encoding", vmware, allowed_words(encodings), one_of(encodings)));
+}
+
+void add_openstack(std::vector<NamedKeySpec>& keys) {
+  const string p = "platform";
+  const Types openstack{"openstack_ceph"};
+  keys.push_back(key(p, "user_domain", openstack, "the user's domain"));
+  keys.push_back(key(p, "project", openstack, "the project's name or id"));
+  keys.push_back(key(p, "project_domain", openstack, "the project's domain"));
+  keys.push_back(
+      key(p, "application_credential", openstack, "its id, or its name where there is a user"));
+  keys.push_back(key(p, "region", openstack, "a region of the catalog"));
+  const std::vector<string> interfaces{"public", "internal", "admin"};
+  keys.push_back(key(p, "interface", openstack, allowed_words(interfaces), one_of(interfaces)));
+  keys.push_back(key(p, "ceph", openstack, "the NAME of a [ceph NAME] section"));
+  keys.push_back(key(p, "pool.*", openstack, "POOL or CLUSTER/POOL"));
 }
 
 void add_s3(std::vector<NamedKeySpec>& keys) {
@@ -194,6 +210,7 @@ const std::vector<NamedKeySpec>& named_keys() {
     std::vector<NamedKeySpec> all;
     add_platform(all);
     add_vmware(all);
+    add_openstack(all);
     add_s3(all);
     add_ceph(all);
     add_job(all);

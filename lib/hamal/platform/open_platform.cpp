@@ -4,6 +4,7 @@
 
 #include "hamal/platform/file/file_platform.hpp"
 #include "hamal/platform/nbd/nbd_platform.hpp"
+#include "hamal/platform/openstack/openstack_platform.hpp"
 #include "hamal/platform/platform.hpp"
 #include "hamal/platform/qemu/qemu_platform.hpp"
 #include "hamal/platform/rbd/rbd_platform.hpp"
@@ -27,6 +28,7 @@ struct Type {
 constexpr std::array k_types = {
     Type{"file", make_file_platform, Adhoc::yes},
     Type{"nbd", make_nbd_platform, Adhoc::yes},
+    Type{"openstack_ceph", make_openstack_platform, Adhoc::no},
     Type{"qemu", make_qemu_platform, Adhoc::no},
     Type{"rbd", make_rbd_platform, Adhoc::yes},
     Type{"repository", make_repository_platform, Adhoc::no},

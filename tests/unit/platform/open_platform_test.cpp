@@ -62,6 +62,22 @@ TEST_F(OpenPlatform, SectionsAreChecked) {
   EXPECT_THAT(refusal("f"), HasSubstr("https://"));
   add("g", {{"type", "vmware"}, {"endpoint", "https://h/sdk"}, {"user", "u"}, {"secret", "s"}});
   EXPECT_EQ(refusal("g"), "opened");
+  add("h", {{"type", "openstack_ceph"}, {"endpoint", "keystone"}, {"secret", "s"}});
+  EXPECT_THAT(refusal("h"), HasSubstr("https://HOST:PORT/v3"));
+  add("i", {{"type", "openstack_ceph"}, {"endpoint", "https://h"}, {"secret", "s"}});
+  EXPECT_THAT(refusal("i"), HasSubstr("user"));
+  add("j", {{"type", "openstack_ceph"},
+            {"endpoint", "https://h"},
+            {"secret", "s"},
+            {"application_credential", "c"},
+            {"pool.ssd", "east/"}});
+  EXPECT_THAT(refusal("j"), HasSubstr("CLUSTER/POOL"));
+  add("k", {{"type", "openstack_ceph"},
+            {"endpoint", "https://h"},
+            {"secret", "s"},
+            {"application_credential", "c"},
+            {"pool.ssd", "east/fast"}});
+  EXPECT_EQ(refusal("k"), "opened");
 }
 
 }  // namespace

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "hamal/block/rbd_image.hpp"
-#include "hamal/block/rbd_reader.hpp"
 #include "hamal/platform/ceph_clusters.hpp"
-#include "hamal/platform/rbd/rbd_names.hpp"
+#include "hamal/platform/rbd_frozen.hpp"
+#include "hamal/platform/rbd_names.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/random_id.hpp"
 #include "hamal/util/time.hpp"
@@ -16,14 +16,6 @@ namespace {
 
 constexpr const char* k_as_it_is_prefix = "asis-";
 constexpr const char* k_foreign_prefix = "snap-";
-
-bool is_needed(const std::vector<std::string>& still_needed, const std::string& image,
-               std::uint64_t snapshot) {
-  return std::any_of(still_needed.begin(), still_needed.end(), [&](const std::string& text) {
-    const auto id = parse_rbd_change_id(text);
-    return id && id->image == image && id->snapshot == snapshot;
-  });
-}
 
 class RbdPlatform final : public Platform {
  public:
@@ -50,7 +42,7 @@ class RbdPlatform final : public Platform {
     disk.label = document.vm_id;
     if (!endpoint.snapshot.empty()) {
       document.snapshot_id = k_foreign_prefix + endpoint.snapshot;
-      take_snapshot(disk, endpoint, endpoint.snapshot);
+      describe_frozen_rbd(disk, endpoint, endpoint.snapshot, m_clusters);
     } else if (options.offline == Offline::yes) {
       document.snapshot_id = k_as_it_is_prefix + random_hex(8);
       disk.source = document.vm_id;
@@ -62,7 +54,7 @@ class RbdPlatform final : public Platform {
       const std::string name = held_name(document.snapshot_id);
       image->create_snapshot(name);
       try {
-        take_snapshot(disk, endpoint, name);
+        describe_frozen_rbd(disk, endpoint, name, m_clusters);
       } catch (...) {
         image->remove_snapshot(name);
         throw;
@@ -99,7 +91,7 @@ class RbdPlatform final : public Platform {
     if (const auto snapshot = image->find_snapshot(held)) {
       if (outcome == Outcome::committed) {
         image->rename_snapshot(held, base_name(document.snapshot_id));
-      } else if (!is_needed(still_needed, image->id(), snapshot->id)) {
+      } else if (!names_rbd_snapshot(still_needed, image->id(), snapshot->id)) {
         image->remove_snapshot(held);
       }
     }
@@ -119,67 +111,18 @@ class RbdPlatform final : public Platform {
 
   Changes changed_extents(const SnapshotDocument&, const SnapshotDisk& disk,
                           const std::string& base) override {
-    const auto reader = open_rbd(disk);
-    const auto full = [&](const std::string& reason) {
-      return Changes{SyncMode::full, reason, reader->allocated()};
-    };
-    if (base.empty()) {
-      return full("no base was given");
-    }
-    const auto id = parse_rbd_change_id(base);
-    if (!id) {
-      return full("the base \"" + base + "\" is no snapshot of an image");
-    }
-    if (id->image != reader->image().id()) {
-      return full("the base is a snapshot of another image (id " + id->image + ")");
-    }
-    if (reader->image().endpoint().snapshot.empty()) {
-      return full("the image is read as it is, without a snapshot");
-    }
-    const auto snapshots = reader->image().snapshots();
-    const auto from = std::find_if(snapshots.begin(), snapshots.end(),
-                                   [&](const RbdSnapshot& one) { return one.id == id->snapshot; });
-    if (from == snapshots.end()) {
-      return full("the snapshot " + id->name + " that changes count from is gone");
-    }
-    const auto to = reader->image().find_snapshot(reader->image().endpoint().snapshot);
-    if (!to || to->id < from->id) {
-      return full("the snapshot " + from->name + " is younger than the one that is read");
-    }
-    const RbdDiff diff = reader->image().cluster().settings().diff;
-    const std::string coarse = reader->image().why_no_fast_diff();
-    return {SyncMode::incremental,
-            "rbd diff since " + from->name +
-                (diff == RbdDiff::fast && !coarse.empty() ? ", of every object: " + coarse : ""),
-            reader->changed(from->name, diff)};
+    return changes_of_frozen_rbd(disk, base, m_clusters);
   }
 
   std::unique_ptr<BlockReader> open_reader(const SnapshotDisk& disk) override {
-    return open_rbd(disk);
+    return open_frozen_rbd(disk, m_clusters);
   }
 
   void verify_snapshot(const std::string& vm_id, const std::string&,
                        const SnapshotDisk& disk) override {
-    const auto lost = [&](const std::string& why) {
-      return Error(ErrorKind::failed, "what was read is not what it was: " + why,
-                   m_name + ":" + vm_id, "make a new snapshot and run again",
-                   Transience::transient);
-    };
-    const Endpoint endpoint = parse(disk.source);
-    const auto image = RbdImage::find(endpoint);
-    if (!image) {
-      throw lost("the image is gone");
-    }
-    if (endpoint.snapshot.empty()) {
-      return;
-    }
-    const auto snapshot = image->find_snapshot(endpoint.snapshot);
-    if (!snapshot) {
-      throw lost("the snapshot " + endpoint.snapshot + " is gone");
-    }
-    const auto id = parse_rbd_change_id(disk.change_id);
-    if (id && (id->image != image->id() || id->snapshot != snapshot->id)) {
-      throw lost("there is another snapshot called " + endpoint.snapshot);
+    if (const std::string why = why_frozen_rbd_is_lost(disk, m_clusters); !why.empty()) {
+      throw Error(ErrorKind::failed, "what was read is not what it was: " + why,
+                  m_name + ":" + vm_id, "make a new snapshot and run again", Transience::transient);
     }
   }
 
@@ -207,30 +150,6 @@ class RbdPlatform final : public Platform {
     }
   }
 
-  void take_snapshot(SnapshotDisk& disk, Endpoint endpoint, const std::string& name) {
-    disk.source = rbd_uri(endpoint.rbd, name);
-    endpoint = parse(disk.source);
-    const auto image = RbdImage::open(endpoint);
-    const auto snapshot = image->find_snapshot(name);
-    if (!snapshot) {
-      throw Error(ErrorKind::failed, "the snapshot is gone as soon as it was opened", disk.source);
-    }
-    disk.size = image->size();
-    disk.tracked = true;
-    disk.change_id = to_string(RbdChangeId{image->id(), snapshot->id, name});
-  }
-
-  std::unique_ptr<RbdReader> open_rbd(const SnapshotDisk& disk) {
-    auto reader = std::make_unique<RbdReader>(RbdImage::open(parse(disk.source)));
-    if (reader->size() != disk.size) {
-      throw Error(ErrorKind::failed,
-                  "has " + std::to_string(reader->size()) + " bytes and had " +
-                      std::to_string(disk.size) + " when the snapshot was made",
-                  disk.source, "make a new snapshot");
-    }
-    return reader;
-  }
-
   void remove_older_bases(RbdImage& image, const std::string& newest,
                           const std::vector<std::string>& still_needed) {
     const auto all = image.snapshots();
@@ -238,7 +157,7 @@ class RbdPlatform final : public Platform {
     for (const RbdSnapshot& one : all) {
       const auto name = parse_snapshot_name(one.name);
       const bool old = name && name->base && name->mark == m_context.mark && kept &&
-                       one.id < kept->id && !is_needed(still_needed, image.id(), one.id);
+                       one.id < kept->id && !names_rbd_snapshot(still_needed, image.id(), one.id);
       if (old) {
         image.remove_snapshot(one.name);
       }

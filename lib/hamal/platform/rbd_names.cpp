@@ -1,4 +1,4 @@
-#include "hamal/platform/rbd/rbd_names.hpp"
+#include "hamal/platform/rbd_names.hpp"
 
 #include <algorithm>
 #include <cctype>
