@@ -17,6 +17,8 @@ fi
 . "$here/tools/common.sh"
 # shellcheck source=scripts/install/form.sh
 . "$here/tools/form.sh"
+# shellcheck source=scripts/install/credentials.sh
+. "$here/tools/credentials.sh"
 
 usage() {
   cat << 'END'
@@ -239,7 +241,7 @@ any_failed() {
 
 container_health() {
   local id
-  id=$(docker ps -q --filter label=com.docker.compose.project=hamal --filter label=com.docker.compose.service=period)
+  id=$(containers --filter label=com.docker.compose.service=period)
   [ -n "$id" ] || { echo gone; return; }
   docker inspect -f '{{if .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}' "$id" | head -n 1
 }
@@ -397,6 +399,7 @@ main() {
   [ -L "$current" ] || fail 1 "$current is no installed version: see tools/install_hamal.sh of an archive"
   open_locks
   log_file=$versions/update.log
+  take_credentials
   look
   recover
   old=$(current_version)

@@ -19,7 +19,8 @@ install(FILES ${CMAKE_BINARY_DIR}/release/version ${CMAKE_BINARY_DIR}/release/do
 install(FILES CHANGELOG.md DESTINATION . RENAME changelog)
 install(PROGRAMS update_sync_proxy.sh uninstall_hamal.sh DESTINATION .)
 install(PROGRAMS scripts/install/install_hamal.sh scripts/install/check_host.sh DESTINATION tools)
-install(FILES scripts/install/common.sh scripts/install/form.sh scripts/install/purge.sh DESTINATION tools)
+install(FILES scripts/install/common.sh scripts/install/form.sh scripts/install/credentials.sh
+  scripts/install/purge.sh DESTINATION tools)
 install(FILES scripts/etc/hamal.conf scripts/docker/compose.env DESTINATION etc)
 if(HAMAL_RELEASE_KEY)
   install(FILES ${HAMAL_RELEASE_KEY} DESTINATION etc RENAME hamal-release.pem)

@@ -16,6 +16,7 @@ etc=$root/etc/hamal
 config=$etc/hamal.conf
 record=$versions/links # the links that were made outside, one path a line
 user=hamal
+credentials=$root/run/hamal-credentials # in memory, the service user's alone, as long as the script that took them runs
 
 script=${0##*/}
 say() { printf '%s\n' "$*"; }
@@ -144,13 +145,16 @@ reload_units() {
   ! systemd_runs || systemctl daemon-reload
 }
 
-# As the service's user, so that no file of root's comes to lie in the state. Here and elsewhere 8 and 9 are the locks of
-# update_sync_proxy.sh: what it starts, and may outlive it, does not hold them.
+# As the service's user, so that no file of root's comes to lie in the state, and with the credentials of its unit, where
+# they were taken (credentials.sh). Here and elsewhere 8 and 9 are the locks of update_sync_proxy.sh: what it starts, and may
+# outlive it, does not hold them.
 as_user() {
+  local given=()
+  [ ! -d "$credentials" ] || given=(CREDENTIALS_DIRECTORY="$credentials")
   if [ -z "$root" ] && [ "$(id -u)" -eq 0 ] && getent passwd "$user" > /dev/null; then
-    setpriv --reuid="$user" --regid="$user" --init-groups -- env HOME=/var/lib/hamal "$@"
+    setpriv --reuid="$user" --regid="$user" --init-groups -- env HOME=/var/lib/hamal "${given[@]}" "$@"
   else
-    "$@"
+    env "${given[@]}" "$@"
   fi
 } 8>&- 9>&-
 

@@ -19,30 +19,38 @@ compose() {
   fi
 } 8>&- 9>&-
 
+# shellcheck disable=SC2120 # options are for other files
+# containers OPTION…: those of hamal that docker ps finds with these; not what `docker-compose run` made for a moment.
 containers() {
   command -v docker > /dev/null || return 0
-  docker ps -q --filter label=com.docker.compose.project=hamal 2> /dev/null || true
+  docker ps -q --filter label=com.docker.compose.project=hamal --filter label=com.docker.compose.oneoff=False "$@" \
+    2> /dev/null || true
 }
 unit_active() { systemd_runs && systemctl is-active --quiet "$1"; }
 
 # What runs passes here: words out of "compose", "timer", "loop"; none when they are made by hand.
 forms() {
+  # shellcheck disable=SC2119
   [ -z "$(containers)" ] || echo compose
   ! unit_active hamal-period.timer || echo timer
   ! unit_active hamal-period-loop.service || echo loop
 }
 has_form() { [[ " $(forms | tr '\n' ' ') " == *" $1 "* ]]; }
 
-# tool TREE NAME ARGUMENT…: on the host, where it has the libraries, else in that version's container.
+running= # what forms said when the script began, in one line
+
+# tool TREE NAME ARGUMENT…: with the mounts, the environment and the secrets that a pass has: in that version's container,
+# where containers make the passes or the host has not got the libraries, else as the units' user.
 tool() {
   local tree=$1 name=$2
   shift 2
-  if "$tree/bin/$name" --version > /dev/null 2>&1; then
+  if [[ " $running " != *" compose "* ]] && runs_here "$tree/bin/$name"; then
     HAMAL_CONFIG=$config as_user "$tree/bin/$name" "$@"
   else
-    compose "$tree" run --rm --no-deps -T period "$name" "$@"
+    compose "$tree" run --rm --no-deps -T period "$name" "$@" < /dev/null
   fi
 }
+runs_here() { "$1" --version > /dev/null 2>&1; }
 
 # host_folder NAME: where docker-compose gets the containers' folder from, when it is another one of the host's.
 host_folder() {

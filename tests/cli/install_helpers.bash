@@ -16,11 +16,12 @@ install_tree() {
 # The sanitizers' libraries, where this build has them.
 sanitizers() { ldd "$HAMAL_BIN/hamal-sync" | grep -oE 'lib(asan|ubsan|tsan)\.so\.[0-9]+' | sed -E 's/\.so\.//'; }
 
-# A root file system with what the package depends on, as a tar.
+# make_rootfs TAR [PACKAGE…]: a root file system with what the package depends on.
 make_rootfs() {
-  local packages
+  local packages output=$1
+  shift
   mapfile -t packages < <(cat "$HAMAL_SOURCE/scripts/docker/packages"; sanitizers)
-  "$HAMAL_SOURCE/tests/lab/rootfs.py" "$1" "${packages[@]}" passwd util-linux openssl
+  "$HAMAL_SOURCE/tests/lab/rootfs.py" "$output" "${packages[@]}" "$@" passwd util-linux openssl
 }
 
 # stub_tree FOLDER VERSION: a version with all that the scripts use, and tools of a few lines: what the scripts do with
@@ -34,15 +35,19 @@ stub_tree() {
     sed "s/@VERSION@/$2/; s/@TOOL@/$tool/" > "$tree/bin/$tool" << 'END'
 #!/bin/bash
 # A stand-in: knows its version, where the state is, and whether it is meant to fail.
+export HAMAL_CONFIG=${HAMAL_CONFIG:-/etc/hamal/hamal.conf}
 root=${HAMAL_CONFIG%/etc/hamal/hamal.conf}
 [ "$1" != --version ] || { echo "@TOOL@ @VERSION@"; exit 0; }
+# As the real ones do it: without its secret none works.
+secret=$(sed -n 's/.*= credential://p' "$HAMAL_CONFIG" | head -n 1)
+[ -z "$secret" ] || [ "$1" = get ] || cat "$CREDENTIALS_DIRECTORY/$secret" > "/dev/null" || exit 2
 case "@TOOL@ $*" in
   "hamal-config get DEFAULT hamal_lib_dir") sed -n 's/^hamal_lib_dir = //p' "$HAMAL_CONFIG" | grep . || echo /var/lib/hamal/ ;;
   "hamal-config get DEFAULT log_dir") echo /var/log/hamal ;;
   "hamal-config get DEFAULT hamal_info_path") echo /var/lib/hamal/hamal_info ;;
   "hamal-config check --json") echo '{"keys":[{"section":"platform lab"},'
     sed -n 's/^target = \(.*\)/{"section":"job x","key":"target","value":"\1"}/p' "$HAMAL_CONFIG"; echo ']}' ;;
-  "hamal-config check --quiet") grep -q "^kept\|^\[job" "$HAMAL_CONFIG" ;;
+  "hamal-config check --quiet"*) grep -q "^kept\|^\[job" "$HAMAL_CONFIG" ;;
   "hamal-sync checkpoint list") grep -qa "^kept\|^SQLite" "$root/var/lib/hamal/hamal.db" ;;
   "hamal-period health") [ "$(cat "$root/var/lib/hamal/health" 2> /dev/null || echo 0)" = 0 ] ;;
   "hamal-snapshot "*) exit "$(cat "$root/var/lib/hamal/platform" 2> /dev/null || echo 0)" ;;
@@ -101,6 +106,8 @@ fake_systemctl() {
 echo "$*" >> "@LOG@"
 root=@ROOT@
 case "$*" in
+  "cat hamal-period.service") cat "$root/opt/hamal/systemd/hamal-period.service" "$root/drop_in" 2> /dev/null ;;
+  is-enabled*) exit 1 ;;
   "is-active --quiet hamal-period.timer") [ ! -e "$root/inactive" ] ;;
   is-active*) exit 3 ;;
   "is-failed --quiet hamal-period.service") [ -e "$root/failed" ] ;;
@@ -108,7 +115,7 @@ case "$*" in
   reset-failed*) rm -f "$root/failed" ;;
   "start --no-block hamal-period.service" | "start hamal-period.service")
     rm -f "$root/failed"
-    HAMAL_CONFIG=$root/etc/hamal/hamal.conf "$root/opt/hamal/bin/hamal-period" > /dev/null 2>&1 9>&- || touch "$root/failed" ;;
+    CREDENTIALS_DIRECTORY=$root/unit HAMAL_CONFIG=$root/etc/hamal/hamal.conf "$root/opt/hamal/bin/hamal-period" > /dev/null 2>&1 9>&- || touch "$root/failed" ;;
 esac
 END
   # And no containers, whatever runs on this host.

@@ -253,6 +253,38 @@ END
   works 1.1.0
 }
 
+# What systemd itself does is in systemd.bats.
+# Break it: leave take_credentials out, or its mkdir's mode, or the trap.
+@test "what is asked of a version has the credentials of the unit, drop-ins in their order; then they are gone" {
+  next_release 1.1.0
+  echo "secret_key = credential:store" >> "$R/etc/hamal/hamal.conf"
+  mkdir -p "$R/etc/credstore" "$R/unit"
+  echo first > "$R/unit/store"
+  echo first > "$R/etc/first"
+  echo second > "$R/etc/credstore/kept"
+  printf '%s\n' "[Service]" "LoadCredential=gone:/etc/first" "LoadCredential=" " LoadCredential = \\" "store:/etc/first" \
+    "LoadCredential=kept" 'SetCredential=kept:unused' 'SetCredential=word:a\x41' "LoadCredential=../x:/etc/first" > "$R/drop_in"
+  # What a killed script left.
+  mkdir "$R/run/hamal-credentials"
+  echo old > "$R/run/hamal-credentials/old"
+  # shellcheck disable=SC2016 # for the tool
+  sed -i '2i [ ! -d "$CREDENTIALS_DIRECTORY" ] || (cd "$CREDENTIALS_DIRECTORY" && stat -c "%a %n" . * > "$HAMAL_ROOT/seen" && cat * >> "$HAMAL_ROOT/seen")' \
+    "$W/tree-1.1.0/bin/hamal-sync"
+  list_files "$W/tree-1.1.0"
+  release "$W/tree-1.1.0" 1.1.0
+  capture "$UPDATE" -y "$RELEASE"
+  [ "$status" = 0 ] || { show "an update"; false; }
+  has "$err" "LoadCredential=../x:/etc/first of hamal-period.service names no credential"
+  diff -u <(printf '%s\n' "700 ." "400 kept" "400 store" "400 word" second first && printf aA) "$R/seen"
+  [ ! -e "$R/run/hamal-credentials" ]
+  # One that is not there: the unit would not start either.
+  rm "$R/etc/first"
+  capture "$UPDATE" -y --rollback
+  [ "$status" = 1 ] || { show "going back"; false; }
+  has "$err" "the credential store of hamal-period.service is no file: $R/etc/first"
+  works 1.1.0
+}
+
 # The state and the logs are the service user's, who could put anything there before root comes.
 # Break it: write the log into log_dir again; open the locks without looking, or as root without a limit of time.
 @test "nothing that the service's user put into state or logs leads root elsewhere, or holds it up" {
