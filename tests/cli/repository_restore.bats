@@ -161,3 +161,36 @@ print(json.dumps(d))' > "$W/doc"
   succeeds hamal-sync "$W/stream" --target "file:$W/disk.raw"
   hamal-cbt-read "nbd+unix:///?socket=$W/odd.sock" --full | hamal-sync - --target "$R" > /dev/null
 }
+
+# copy_newest: the newest version of the machine from $R into $W/elsewhere, as hamal-repo(1) has it.
+copy_newest() {
+  hamal-snapshot create old lab/web > "$W/copy"
+  hamal-cbt-read "$W/copy" --target "dir:$W/elsewhere" | hamal-sync - --target "dir:$W/elsewhere" --json > "$W/out"
+  hamal-repo commit "$W/copy" --target "dir:$W/elsewhere" > /dev/null
+  hamal-snapshot finish "$W/copy" --committed > /dev/null
+}
+
+# Break it: have the platform of a repository say that it has no changes, or read another version than the document's.
+@test "from one repository into another: a full, then what the next version changed" {
+  start_qsd 2
+  guest 0 "write -P 1 0 1M" "write -P 2 20M 100k"
+  guest 1 "write -P 3 7M 2M"
+  hamal-repo init "dir:$W/elsewhere" > /dev/null
+  printf '[platform old]\ntype = repository\nendpoint = %s\n' "$R" >> "$HAMAL_CONFIG"
+  protect first
+  copy_newest
+  [ "$(field "$W/out" '[k["mode"] for k in d["disks"]]')" = "['full', 'full']" ]
+  guest 0 "write -P 4 9M 64k" "write -z 0 64k"
+  protect second
+  copy_newest
+  [ "$(field "$W/out" '[(k["mode"], k["asked"]["data_bytes"] + k["asked"]["zero_bytes"]) for k in d["disks"]]')" = \
+    "[('incremental', 131072), ('incremental', 0)]" ]
+  local number
+  hamal-repo verify --full "dir:$W/elsewhere" > /dev/null
+  succeeds hamal-sync "dir:$W/elsewhere" --vm web --target "file:$W/new-{index}.raw"
+  succeeds hamal-sync "dir:$W/elsewhere" --vm web --at 1 --target "file:$W/old-{index}.raw"
+  for number in 0 1; do
+    cmp "$W/new-$number.raw" "$W/second-$number.raw"
+    cmp "$W/old-$number.raw" "$W/first-$number.raw"
+  done
+}

@@ -14,6 +14,7 @@
 #include "repository/encrypted.hpp"
 #include "simulated_store.hpp"
 #include "small_writer.hpp"
+#include "spy_store.hpp"
 #include "util/temporary_directory.hpp"
 
 namespace hamal::repository {
@@ -154,6 +155,30 @@ TEST_F(CompactionTest, WhatNothingNeedsAnyMoreBecomesATombstone) {
   EXPECT_TRUE(m_repository->read_moves()->numbers().empty());
   EXPECT_EQ(count("compactions/"), 1U) << "its number is never free again";
   EXPECT_EQ(read_newest(*m_repository), (Blocks{8, 5, 6, 7}));
+}
+
+// Two that begin at the same moment take one slot: the second sees it when it looks once more,
+// before anything is copied. Break it: leave out the second look at compactions/ in compact().
+TEST_F(CompactionTest, ASlotThatAnotherFilledMeanwhileIsSeenBeforeAnythingIsCopied) {
+  write({1, 2, 3, 4});
+  write({1, 5, 6, 7});
+  prune_all_but_one();
+  ASSERT_EQ(plan_compaction(context(), options()).sparse_packs, 1U);
+  hamal::test::StoreSpy spy;
+  const auto late = open_repository(
+      std::make_unique<hamal::test::SpyStore>(
+          std::make_unique<test::SimulatedStore>(m_world, m_store, test::View::plain), spy),
+      Config{});
+  // Once it has chosen its slot the other one, which was quicker, fills it.
+  spy.before_put = [&](const std::string& key) {
+    if (key.starts_with("sessions/")) {
+      compact(context(), options());
+    }
+  };
+  EXPECT_THROW(compact({*late, m_log, m_cancel, system_clock(), 1}, options()), Error);
+  EXPECT_EQ(spy.count("packs"), 0U) << "nothing was copied for a slot that was gone";
+  EXPECT_EQ(count("compactions/"), 1U);
+  EXPECT_EQ(read_newest(*m_repository), (Blocks{1, 5, 6, 7}));
 }
 
 TEST_F(CompactionTest, DamagedRecordsStayWhereTheyAre) {
