@@ -12,6 +12,8 @@ fi
 . "$here/tools/common.sh"
 # shellcheck source=scripts/install/form.sh
 . "$here/tools/form.sh"
+# shellcheck source=scripts/install/credentials.sh
+. "$here/tools/credentials.sh"
 # shellcheck source=scripts/install/purge.sh
 . "$here/tools/purge.sh"
 
@@ -29,18 +31,20 @@ stays and is named. Configuration, state and logs stay, so that an installation 
               a name of hamal's: replicas, repositories and keys in those folders stay, too, and are named
   --force     also while a sync runs: it is stopped, and goes on if hamal is installed again
 
-Exit status: 0 done; 1 something could not be removed; 2 wrong usage; 4 a sync is running.
+Exit status: 0 done; 1 something could not be removed, or platforms could not be asked for snapshots of hamal; 2 wrong
+usage; 4 a sync or an update is running.
 END
 }
 
-yes=no dry_run=no purge=no force=no from_package=no
+yes=no dry_run=no purge=no force=no from_package=no lock_seconds=0
 for argument in "$@"; do
   case $argument in
     -y | --yes) yes=yes ;;
     --dry-run) dry_run=yes ;;
     --purge) purge=yes ;;
     --force) force=yes ;;
-    --from-package) from_package=yes ;; # what the package's script says: it removes its own files by itself
+    # What the package's script says: dpkg removes its own files by itself. It waits for an update that ends soon.
+    --from-package) from_package=yes lock_seconds=60 ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; fail 2 "unknown option $argument" ;;
   esac
@@ -50,6 +54,8 @@ done
 run() {
   if [ $dry_run = yes ]; then say "would run: $*"; else "$@"; fi
 }
+# shellcheck disable=SC2317 # by run
+quietly() { "$@" > /dev/null; }
 remove() { # PATH…
   local path
   for path in "$@"; do
@@ -67,9 +73,20 @@ check_idle() {
   say "running: $(tr '\n' ' ' <<< "$busy")"
 }
 
+# No pass begins any more. Containers are stopped with the time that a run needs, and removed at the end: what has to be
+# asked of the platforms may have to be asked from within.
 stop_all() {
-  local unit
-  if has_form compose; then run compose "$current" down; fi
+  local unit ids
+  ids=$(containers --all)
+  if [ -n "$ids" ]; then
+    running="compose $running"
+    if [ -n "$(compose_program)" ]; then
+      run compose "$current" stop
+    else
+      # shellcheck disable=SC2086 # words
+      run docker stop --time 120 $ids
+    fi
+  fi
   if systemd_runs; then
     for unit in hamal-period.timer hamal-heartbeat.timer hamal-period-loop.service hamal-period.service \
       hamal-heartbeat.service; do
@@ -78,34 +95,64 @@ stop_all() {
   fi
 }
 
+# Containers, their network, and the images that were built for them: ours have a label and our name, so that no other
+# image, one that is built on ours, say, goes with them.
+remove_containers() {
+  local ids image
+  command -v docker > /dev/null || return 0
+  if ! docker info > /dev/null 2>&1; then
+    say "the Docker engine does not answer: containers and images of hamal, where there are any, stay"
+    return 0
+  fi
+  ids=$(docker ps -q --all --filter label=com.docker.compose.project=hamal)
+  if [ -n "$ids" ]; then
+    if [ -n "$(compose_program)" ]; then
+      run compose "$current" down --rmi local
+    else
+      # shellcheck disable=SC2086 # words
+      run quietly docker rm --force $ids
+      run quietly docker network rm hamal_default 2> /dev/null || true
+    fi
+  fi
+  for image in $(docker images --filter label=hamal.image=sync-proxy --format '{{.Repository}}:{{.Tag}}'); do
+    case $image in
+      hamal:*) run quietly docker image rm "$image" || missed+=("the image $image could not be removed") ;;
+    esac
+  done
+}
+
+missed=() # what could not be done, one a line
+
 # What dead runs left is ended; what an interrupted run would go on from is not, unless it never will.
 release_snapshots() {
-  local age=() output='' platform
+  local age=() output='' platform list
   [ -e "$config" ] || return 0
   [ $purge = no ] || age=(--older-than 0s)
-  while read -r platform; do
+  if ! list=$(platforms); then
+    missed+=("no platform could be asked for snapshots of hamal: $config cannot be read")
+    return 0
+  fi
+  for platform in $list; do
     if [ $dry_run = yes ]; then
       say "would end the snapshots that dead runs left on $platform"
-      continue
+    elif ! output=$(tool "$current" hamal-snapshot list "$platform" 2>&1); then
+      missed+=("$platform could not be asked for snapshots of hamal, which may be left there: ${output##*error: }")
+    elif ! output=$(tool "$current" hamal-snapshot delete --stale "${age[@]}" "$platform" 2>&1); then
+      missed+=("not all snapshots of hamal could be ended on $platform: ${output##*error: }")
     fi
-    output=$(HAMAL_CONFIG=$config as_user "$here/bin/hamal-snapshot" list "$platform" 2>&1) || {
-      say "not reached, snapshots of hamal may be left there: $platform: ${output##*error: }"
-      continue
-    }
-    HAMAL_CONFIG=$config as_user "$here/bin/hamal-snapshot" delete --stale "${age[@]}" "$platform" 2>&1 ||
-      say "not all snapshots could be ended on $platform"
-  done < <(platforms)
+  done
 }
+# A section's name has no blanks.
 platforms() {
-  HAMAL_CONFIG=$config as_user "$here/bin/hamal-config" check --json 2> /dev/null |
-    grep -o '"section":"platform [^"]*"' | sed 's/.*platform \(.*\)"/\1/' | sort -u || true
+  local list
+  list=$(tool "$current" hamal-config check --json 2> /dev/null) || return 1
+  grep -o '"section":"platform [^"]*"' <<< "$list" | sed 's/.*platform \(.*\)"/\1/' | sort -u || true
 }
 
 # What lies in the state's folder and is more than state: as configuration and checkpoints name it.
 named_paths() {
-  HAMAL_CONFIG=$config as_user "$current/bin/hamal-config" check --json 2> /dev/null |
-    grep -oE '"value":"[^"]*/[^"]*"' | cut -d '"' -f 4 || true
-  HAMAL_CONFIG=$config as_user "$current/bin/hamal-sync" checkpoint list --json 2> /dev/null |
+  tool "$current" hamal-config check --json 2> /dev/null | grep -oE '"value":"[^"]*/[^"]*"' | cut -d '"' -f 4 || true
+  tool "$current" hamal-sync checkpoint list --json 2> /dev/null |
     grep -oE '"target":"[^"]*/[^"]*"' | cut -d '"' -f 4 || true
 }
 
@@ -143,26 +190,70 @@ remove_tree() {
   [ ! -d "$tree" ] || find "$tree" -mindepth 1 ! -type d -printf 'stays: %p\n'
 }
 
+# By whatever it was put down. One that was removed and not purged is none (Status: config-files).
+is_package() {
+  [ $from_package = no ] && [ -z "$root" ] &&
+    [[ $(dpkg-query -W -f '${db:Status-Status}' hamal 2> /dev/null) == @(installed|unpacked|half-*|trigger*) ]]
+}
+
+# The package's own script calls this one again, with the same options, and tells what it missed by a file: for dpkg a
+# status other than 0 is a removal that did not happen.
+remove_package() {
+  local how=--remove
+  [ $purge = no ] || how=--purge
+  if [ $dry_run = yes ]; then
+    from_package=yes
+    say "would run: dpkg $how hamal, which does:"
+    return 0
+  fi
+  report=$(mktemp)
+  HAMAL_UNINSTALL="$([ $force = no ] || echo --force) $([ $purge = no ] || echo --purge)" HAMAL_UNINSTALL_REPORT=$report \
+    dpkg $how hamal || fail 1 "dpkg could not remove hamal"
+  mapfile -t missed < "$report"
+  rm -f "$report"
+  if [ $purge = yes ] && getent passwd "$user" > /dev/null; then userdel "$user"; fi
+}
+
+confirm() {
+  [ $yes = no ] && [ $dry_run = no ] || return 0
+  read -r -p "Uninstall hamal $(current_version)? [y/N] " answer || answer=
+  [[ $answer == [yY]* ]] || fail 1 "not confirmed: nothing was done"
+}
+
+# What was missed is said last, where it is seen.
+tell_missed() {
+  [ ${#missed[@]} -gt 0 ] || return 0
+  printf '%s\n' "${missed[@]}"
+  if [ -n "${HAMAL_UNINSTALL_REPORT:-}" ]; then
+    printf '%s\n' "${missed[@]}" > "$HAMAL_UNINSTALL_REPORT"
+  elif [ $from_package = no ]; then
+    fail 1 "hamal is uninstalled, but for what is named above"
+  fi
+}
+
 main() {
   local tree lib log
   need_root
   [ -L "$current" ] || [ -d "$versions" ] || fail 1 "hamal is not installed: there is no $current"
-  if [ $from_package = no ] && [ -z "$root" ] && dpkg-query -W hamal > /dev/null 2>&1; then
-    check_idle
-    [ $purge = no ] || { run dpkg --purge hamal; return; }
-    run dpkg --remove hamal
-    return
-  fi
   check_idle
-  if [ $yes = no ] && [ $dry_run = no ]; then
-    read -r -p "Uninstall hamal $(current_version)? [y/N] " answer || answer=
-    [[ $answer == [yY]* ]] || fail 1 "not confirmed: nothing was done"
+  confirm
+  if is_package; then
+    remove_package
+    if [ $dry_run = no ]; then
+      say "hamal is uninstalled"
+      tell_missed
+      return
+    fi
   fi
+  [ $dry_run = yes ] || take_update_lock "$lock_seconds"
+  running=$(forms | tr '\n' ' ')
+  [ $dry_run = yes ] || take_credentials
   lib=$(state_folder)
   log=$(log_folder)
   [ $purge = no ] || purge_named=$(named_paths)
   stop_all
   release_snapshots
+  remove_containers
   remove_links
   for tree in "$versions"/*/; do
     [ ! -d "$tree" ] || remove_tree "${tree%/}"
@@ -177,12 +268,14 @@ main() {
   if [ $purge = yes ]; then
     run purge_state "$lib"
     run purge_logs "$log"
-    run purge_configuration "$etc"
-    if [ -z "$root" ] && getent passwd "$user" > /dev/null; then run userdel "$user"; fi
+    # Of a package dpkg does it, which knows its own file there.
+    [ $from_package = yes ] || run purge_configuration "$etc"
+    if [ $from_package = no ] && [ -z "$root" ] && getent passwd "$user" > /dev/null; then run userdel "$user"; fi
   else
     say "stays: $etc, $lib, $log (--purge removes them)"
   fi
-  [ $dry_run = yes ] || say "hamal is uninstalled"
+  [ $dry_run = yes ] || [ $from_package = yes ] || say "hamal is uninstalled"
+  tell_missed
 }
 
 # bash reads a script as it goes: all of it is read before this very file is removed.

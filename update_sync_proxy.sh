@@ -47,7 +47,6 @@ END
 # what ran and how it did cannot be asked for any more when the new one does not come up. STEP: forward or back.
 journal=$versions/updating
 incoming=$versions/.incoming
-update_lock=$versions/update.lock # one update at a time
 pass_lock=$versions/lock          # no pass begins while versions are switched: see hamal-period.service
 log_file= # in a folder of root's: what the service's user may rename, root does not write to
 
@@ -167,20 +166,34 @@ place() {
 }
 
 # Nothing is in its hands yet: a configuration or state that it cannot use is found out now. It changes the tables of the
-# state where it has to, and only adds to them: the old version goes on with them (hamal(7), STATE).
+# state where it has to, and only adds to them: the old version goes on with them (hamal(7), STATE). A dry run reads them.
 rehearse() { # TREE
   if [ $dry_run = yes ]; then
-    if ! "$1/bin/hamal-config" --version > /dev/null 2>&1; then
-      say "its tools do not run on this host: configuration and state are tried in its container, which is not built now"
-      return 0
-    fi
-  elif has_form compose; then
+    try_dry "$1"
+    return
+  fi
+  if has_form compose; then
     compose "$1" build period || give_up 1 "the image of version $new cannot be built"
   fi
   tool "$1" hamal-config check --quiet || give_up 1 "version $new cannot use $config"
-  # Opening it may add to its tables.
-  [ $dry_run = no ] || { say "whether version $new can use the state is tried when it is not a dry run"; return 0; }
   tool "$1" hamal-sync checkpoint list > /dev/null || give_up 1 "version $new cannot use the state"
+}
+
+# In containers its tools run in the image that is there, which has the libraries unless their list has changed.
+try_dry() { # TREE
+  local try=(tool "$1" hamal-config)
+  if [[ " $running " == *" compose "* ]]; then
+    if ! cmp -s "$1/docker/packages" "$current/docker/packages"; then
+      say "it needs other libraries than the image has: configuration and state are tried when it is not a dry run"
+      return 0
+    fi
+    try=(compose "$current" run --rm --no-deps -T -v "$1/bin:/opt/hamal/bin:ro" period hamal-config)
+  elif ! runs_here "$1/bin/hamal-config"; then
+    say "its tools do not run on this host: configuration and state are not tried"
+    return 0
+  fi
+  "${try[@]}" check --quiet < /dev/null || give_up 1 "version $new cannot use $config"
+  "${try[@]}" check --quiet --state < /dev/null || give_up 1 "version $new cannot use the state"
 }
 
 # ---- the switch
@@ -361,6 +374,7 @@ prune() { # OLD
     if ! is_version "$name" || [ "$name" = "$1" ] || [ "$name" = "$(current_version)" ]; then continue; fi
     if [ -z "$root" ] && dpkg-query -S "$versions/$name/version" > /dev/null 2>&1; then continue; fi
     rm -rf "$tree"
+    ! has_form compose || docker image rm "hamal:$name" > /dev/null 2>&1 || true
     log "version $name is removed"
   done
   printf '%s\n' "$1" > "$versions/previous.new"
@@ -373,14 +387,13 @@ ask() {
   [[ $answer == [yY]* ]] || give_up 1 "not confirmed: nothing was done"
 }
 
-# Who is neither root nor hamal cannot open them, and hold nothing up.
+# hamal may take it shared, and nobody else may open it.
 open_locks() {
-  (umask 0137 && : >> "$update_lock" && : >> "$pass_lock")
+  take_update_lock 0
+  (umask 0137 && : >> "$pass_lock")
   [ "$(id -u)" -ne 0 ] || own "root:$user" "$pass_lock"
   chmod 0640 "$pass_lock"
-  chmod 0600 "$update_lock"
-  exec 8>> "$update_lock" 9>> "$pass_lock"
-  flock --exclusive --nonblock 8 || fail 4 "another update is running"
+  exec 9>> "$pass_lock"
 }
 hold_passes() { flock --exclusive --timeout 60 9 || give_up 4 "$pass_lock is held: by whom, says: fuser $pass_lock"; }
 

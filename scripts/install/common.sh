@@ -42,6 +42,17 @@ own() {
   [ "$(id -u)" -ne 0 ] || chown "${owner:-$1}:${group:-}" "$2"
 }
 
+# take_update_lock SECONDS: updates, installations and removals, a package's too, one at a time. It dies with the process.
+# Who is neither root nor hamal cannot open it, and hold anything up.
+update_lock=$versions/update.lock
+take_update_lock() {
+  mkdir -p "$versions"
+  (umask 0177 && : >> "$update_lock")
+  chmod 0600 "$update_lock"
+  exec 8>> "$update_lock"
+  flock --exclusive --timeout "$1" 8 || fail 4 "another update is running, or an installation or removal"
+}
+
 # A version's name is the name of a folder and nothing else.
 is_version() { [[ $1 =~ ^[0-9]+(\.[0-9]+)*([-+~][0-9A-Za-z.+~-]+)?$ ]]; }
 version_in() { head -n 1 "$1/version" 2> /dev/null || true; }

@@ -8,16 +8,22 @@ session=() # what docker-compose is started by: see update_sync_proxy.sh
 
 # compose TREE ARGUMENT…: docker-compose with the file of that version and the site's, under one name of the project.
 compose() {
-  local tree=$1 settings=() files=(-f "$1/docker-compose-hamal.yaml")
+  local tree=$1 program settings=() files=(-f "$1/docker-compose-hamal.yaml")
   shift
+  read -ra program <<< "$(compose_program)"
+  [ ${#program[@]} -gt 0 ] || { warn "there is neither docker-compose nor docker compose"; return 127; }
   [ ! -r "$etc/compose.env" ] || settings=(--env-file "$etc/compose.env")
   [ ! -r "$etc/docker-compose-site.yaml" ] || files+=(-f "$etc/docker-compose-site.yaml")
-  if command -v docker-compose > /dev/null; then
-    "${session[@]}" docker-compose "${settings[@]}" -p hamal "${files[@]}" "$@"
-  else
-    "${session[@]}" docker compose "${settings[@]}" -p hamal "${files[@]}" "$@"
-  fi
+  "${session[@]}" "${program[@]}" "${settings[@]}" -p hamal "${files[@]}" "$@"
 } 8>&- 9>&-
+# The one that is here; nothing when there is none.
+compose_program() {
+  if command -v docker-compose > /dev/null; then
+    echo docker-compose
+  elif docker compose version > /dev/null 2>&1; then
+    echo docker compose
+  fi
+}
 
 # shellcheck disable=SC2120 # options are for other files
 # containers OPTION…: those of hamal that docker ps finds with these; not what `docker-compose run` made for a moment.
@@ -44,8 +50,11 @@ running= # what forms said when the script began, in one line
 tool() {
   local tree=$1 name=$2
   shift 2
-  if [[ " $running " != *" compose "* ]] && runs_here "$tree/bin/$name"; then
+  if [[ " $running " != *" compose "* || -z $(compose_program) ]] && runs_here "$tree/bin/$name"; then
     HAMAL_CONFIG=$config as_user "$tree/bin/$name" "$@"
+  elif ! docker info > /dev/null 2>&1; then
+    warn "$tree/bin/$name does not run on this host, and there is no Docker engine: see $tree/docker/packages"
+    return 1
   else
     compose "$tree" run --rm --no-deps -T period "$name" "$@" < /dev/null
   fi

@@ -19,10 +19,10 @@ and makes this version the one in use (/opt/hamal). What is configured stays. No
 END
 }
 
-from_package=no
+from_package=no lock_seconds=0
 for argument in "$@"; do
   case $argument in
-    --from-package) from_package=yes ;;
+    --from-package) from_package=yes lock_seconds=60 ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; fail 2 "unknown option $argument" ;;
   esac
@@ -78,6 +78,7 @@ place_tree() {
 if [ -e "$current" ] && [ ! -L "$current" ]; then
   fail 1 "$current is a folder and no link to a version: move it away first"
 fi
+take_update_lock "$lock_seconds"
 make_user
 folder 0750 "root:$user" "$etc"
 folder 0750 "root:$user" "$etc/conf.d"

@@ -49,6 +49,44 @@ teardown() { end_world; }
   fails 2 "there is no such key" hamal-config get mass nonsense
 }
 
+# Break it: leave carries_password out of effective.cpp, of refuse_value, or of an endpoint's check.
+@test "an address with a password in it is not shown, and as an endpoint refused" {
+  printf '%s\n' "[platform exports]" "type = nbd" "uri = nbds://user:hush@127.0.0.1/disk" "vm = web" >> "$HAMAL_CONFIG"
+  succeeds hamal-config check
+  [[ $out != *hush* ]]
+  has "$out" "# uri = (an address with a password)"
+  fails 2 "is a secret" hamal-config get "platform exports" uri
+  printf '%s\n' "[s3 a]" "endpoint = https://user:hush@s3.example" >> "$HAMAL_CONFIG"
+  fails 2 "[[]s3 a] endpoint: an address with a password (not shown) is not allowed" hamal-config check
+  [[ $err != *hush* ]]
+  sed -i '/^.s3 a/,$d' "$HAMAL_CONFIG"
+  printf '%s\n' "[platform v]" "type = vmware" "endpoint = https://user:hush@vcenter.example" >> "$HAMAL_CONFIG"
+  fails 2 "[[]platform v] endpoint: an address with a password (not shown) is not allowed" hamal-config check
+  [[ $err != *hush* ]]
+}
+
+sql() { python3 -c 'import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+print(*(row[0] for row in connection.execute(sys.argv[2])))
+connection.commit()
+connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")' "$W/lib/hamal.db" "$1"; }
+
+# Break it: open_state instead of look_at_state.
+@test "--state reads the tables and changes nothing: none, older ones, those of a hamal that is too new" {
+  succeeds hamal-config check --quiet --state
+  [ -z "$(ls "$W/lib")" ]
+  succeeds hamal-sync checkpoint list
+  sql "UPDATE meta SET value = '4' WHERE key = 'schema_version'"
+  sha256sum "$W/lib/hamal.db" > "$W/sum"
+  succeeds hamal-config check --quiet --state
+  sha256sum --check --quiet "$W/sum"
+  sql "UPDATE meta SET value = '99'"
+  fails 1 "the state database has schema 99, this hamal knows" hamal-config check --quiet --state
+  echo nonsense > "$W/lib/hamal.db"
+  rm -f "$W"/lib/hamal.db-*
+  fails 1 "damaged" hamal-config check --quiet --state
+}
+
 @test "a mistake anywhere is named with file and line, in a job's schedule too" {
   printf '%s\n' "[platform lab]" "type = file" "path = /srv" "[job x]" "platform = lab" "vm = a" "target = file:/t" \
     "schedule = 61 * * * *" >> "$HAMAL_CONFIG"

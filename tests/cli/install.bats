@@ -99,9 +99,57 @@ content() { (cd "$R" && find . ! -path './etc/*-' ! -name .pwd.lock ! -type s -p
   fails 4 "a sync is running (target-x" "$UNINSTALL" -y
   works 1.0.0
   echo 75 > "$R/var/lib/hamal/platform"
-  succeeds "$UNINSTALL" -y --force
-  has "$out" "not reached, snapshots of hamal may be left there: lab"
+  capture "$UNINSTALL" -y --force
+  [ "$status" = 1 ]
+  has "$out" "lab could not be asked for snapshots of hamal, which may be left there"
+  has "$err" "hamal is uninstalled, but for what is named above"
   [ ! -L "$R/opt/hamal" ]
+}
+
+@test "it refuses while an update runs; a configuration that cannot be read leaves platforms unasked, and that is said" {
+  lock_file "$R/opt/hamal-versions/update.lock"
+  fails 4 "another update is running" "$UNINSTALL" -y
+  fails 4 "another update is running" "$R/opt/hamal/tools/install_hamal.sh"
+  works 1.0.0
+  # shellcheck disable=SC2086 # words
+  kill $LOCKER
+  sed -i 's/^  "hamal-config check --json")/& exit 2;/' "$R/opt/hamal/bin/hamal-config"
+  until_true 60 flock --nonblock "$R/opt/hamal-versions/update.lock" true
+  capture "$UNINSTALL" -y
+  [ "$status" = 1 ]
+  has "$out" "no platform could be asked for snapshots of hamal: $R/etc/hamal/hamal.conf cannot be read"
+}
+
+# Break it: leave --all away, or call docker-compose in stop_all whatever is here.
+@test "containers that are stopped are removed by the compose program that is here, or by docker itself" {
+  # A host without docker-compose.
+  mkdir "$W/host"
+  ln -s /usr/sbin/* /usr/bin/* "$W/host" 2> /dev/null || true
+  rm -f "$W/host/docker-compose"
+  # shellcheck disable=SC2016 # for the script
+  printf '%s\n' '#!/bin/bash' 'echo "$*" >> "$DOCKER_LOG"' 'case "$*" in' '"compose version") exit "$NO_COMPOSE" ;;' \
+    '*" --all"*) echo 0123abcd ;;' '"images "*) printf "%s\n" hamal:1.0.0 site/on-hamal:1 ;;' \
+    '*" hamal-config check --json") echo "\"section\":\"platform lab\"" ;; esac' > "$W/fake/docker"
+  export DOCKER_LOG=$W/docker.log NO_COMPOSE
+  cp -a "$R" "$W/pristine"
+  for NO_COMPOSE in 0 1; do
+    : > "$DOCKER_LOG"
+    PATH=$W/fake:$W/host capture "$UNINSTALL" -y
+    [ "$status" = 0 ] || { show "without docker-compose, $NO_COMPOSE"; false; }
+    grep -qx "image rm hamal:1.0.0" "$DOCKER_LOG"
+    run ! grep -q "site/on-hamal" "$DOCKER_LOG"
+    [ ! -L "$R/opt/hamal" ]
+    if [ "$NO_COMPOSE" = 0 ]; then
+      grep -q "^compose .* stop$" "$DOCKER_LOG"
+      grep -q "^compose .* run --rm --no-deps -T period hamal-snapshot delete --stale lab$" "$DOCKER_LOG"
+      [[ "$(grep -n "" "$DOCKER_LOG" | grep -E " down | hamal-snapshot delete" | tail -n 1)" == *" down --rmi local" ]]
+      rm -rf "$R"
+      mv "$W/pristine" "$R"
+    else
+      grep -qx "stop --time 120 0123abcd" "$DOCKER_LOG"
+      grep -qx "rm --force 0123abcd" "$DOCKER_LOG"
+    fi
+  done
 }
 
 @test "a host below the recommendation is told what is, one above nothing; neither fails" {

@@ -47,6 +47,7 @@ case "@TOOL@ $*" in
   "hamal-config get DEFAULT hamal_info_path") echo /var/lib/hamal/hamal_info ;;
   "hamal-config check --json") echo '{"keys":[{"section":"platform lab"},'
     sed -n 's/^target = \(.*\)/{"section":"job x","key":"target","value":"\1"}/p' "$HAMAL_CONFIG"; echo ']}' ;;
+  "hamal-config check --quiet --state") grep -qa "^kept\|^SQLite" "$root/var/lib/hamal/hamal.db" ;;
   "hamal-config check --quiet"*) grep -q "^kept\|^\[job" "$HAMAL_CONFIG" ;;
   "hamal-sync checkpoint list") grep -qa "^kept\|^SQLite" "$root/var/lib/hamal/hamal.db" ;;
   "hamal-period health") [ "$(cat "$root/var/lib/hamal/health" 2> /dev/null || echo 0)" = 0 ] ;;

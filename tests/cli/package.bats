@@ -4,6 +4,7 @@
 # Break it: leave useradd out of install_hamal.sh, or the conffiles out of the package, or rm -rf more in postrm.
 # shellcheck disable=SC2154 # out, err and status are set by the helpers
 
+bats_require_minimum_version 1.5.0
 load helpers
 load install_helpers
 
@@ -131,13 +132,31 @@ put_in() { inside dpkg --install "/${1##*/}" > "$W/dpkg.log" 2>&1 || { cat "$W/d
   [ ! -e "$R/opt/hamal-versions/$VERSION" ]
   grep -q '^\[job nightly\]' "$R/etc/hamal/hamal.conf"
   [ "$(as_hamal hamal-period health)" = healthy ]
+  # A removal asks, and refuses while a sync runs, by dpkg itself, too.
+  fails 1 "not confirmed" inside /opt/hamal/uninstall_hamal.sh < /dev/null
+  lock_file "$R/var/lib/hamal/locks/target-x.lock"
+  fails 4 "a sync is running (target-x" inside /opt/hamal/uninstall_hamal.sh -y
+  run ! inside dpkg --remove hamal
+  [ "$(inside hamal-sync --version)" = "hamal-sync $VERSION" ]
   # Removed: nothing of it is left but what is the operator's.
-  inside dpkg --remove hamal > "$W/dpkg.log" 2>&1 || { cat "$W/dpkg.log" >&2; false; }
+  succeeds inside /opt/hamal/uninstall_hamal.sh --dry-run
+  has "$out" "would run: dpkg --remove hamal, which does:"
+  capture inside /opt/hamal/uninstall_hamal.sh -y --force
+  [ "$status" = 0 ] || { show "removed"; false; }
+  # shellcheck disable=SC2016 # dpkg's
+  [ "$(inside dpkg-query -W -f '${db:Status-Status}' hamal)" = config-files ]
   [ ! -e "$R/opt/hamal" ] && [ ! -L "$R/opt/hamal" ]
   [ ! -e "$R/opt/hamal-versions" ]
   [ -z "$(find "$R/usr" "$R/lib" "$R/etc/systemd" -name '*hamal*' ! -path '*/doc/*' 2> /dev/null)" ]
   [ -s "$R/var/lib/hamal/hamal.db" ]
   grep -q '^\[job nightly\]' "$R/etc/hamal/hamal.conf"
+  # Of an archive that is installed then, dpkg knows nothing.
+  stub_tree "$R/archive" 3.0.0
+  inside /archive/tools/install_hamal.sh > "$W/install.log" 2>&1
+  [ "$(inside hamal-sync --version)" = "hamal-sync 3.0.0" ]
+  capture inside /opt/hamal/uninstall_hamal.sh -y --force
+  [ "$status" = 0 ] || { show "of an archive"; false; }
+  [ ! -e "$R/opt/hamal-versions" ]
   # A replica and a key in hamal's own folders stay, and nothing else does.
   touch "$R/var/lib/hamal/web01.raw" "$R/etc/hamal/repository.key"
   inside dpkg --purge hamal > "$W/dpkg.log" 2>&1

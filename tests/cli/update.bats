@@ -44,6 +44,14 @@ next_release() {
   succeeds "$UPDATE" --dry-run "$RELEASE"
   has "$out" "from 1.0.0 to 1.1.0"
   find "$R" -printf '%p %l %s\n' | grep -v 'hamal-versions/\(lock\|update.lo[cg]k*\)' | sort | diff -u "$W/before" -
+  # The state, too, by reading it.
+  echo other > "$R/var/lib/hamal/hamal.db"
+  fails 1 "version 1.1.0 cannot use the state" "$UPDATE" --dry-run "$RELEASE"
+  [ "$(cat "$R/var/lib/hamal/hamal.db")" = other ]
+  echo "kept state" > "$R/var/lib/hamal/hamal.db"
+  sed -i '/^kept/d' "$R/etc/hamal/hamal.conf"
+  fails 1 "version 1.1.0 cannot use $R/etc/hamal/hamal.conf" "$UPDATE" --dry-run "$RELEASE"
+  works 1.0.0
 }
 
 # Break it: leave out a line of verify().
@@ -130,15 +138,26 @@ END
   all_is_kept
   [ "$(grep -c 'start --no-block' "$W/systemctl.log")" = 2 ]
   has "$(cat "$R/opt/hamal-versions/update.log")" "going back to 1.0.0"
-  stub_tree "$W/tree-1.2.0" 1.2.0
-  printf '#!/bin/sh\necho "hamal.conf:1: no" >&2\nexit 2\n' > "$W/tree-1.2.0/bin/hamal-sync"
-  list_files "$W/tree-1.2.0"
-  release "$W/tree-1.2.0" 1.2.0
   : > "$W/systemctl.log"
-  capture "$UPDATE" -y "$RELEASE"
-  [ "$status" = 1 ]
+  for tool in hamal-config hamal-sync; do
+    stub_tree "$W/tree-1.2.0" 1.2.0
+    # shellcheck disable=SC2016 # for the script
+    printf '#!/bin/sh\n[ "$1" != --version ] || exit 0\necho "%s was asked" >&2\nexit 2\n' $tool > "$W/tree-1.2.0/bin/$tool"
+    list_files "$W/tree-1.2.0"
+    release "$W/tree-1.2.0" 1.2.0
+    capture "$UPDATE" -y "$RELEASE"
+    [ "$status" = 1 ] || { show "a broken $tool"; false; }
+    has "$err" "$tool was asked"
+    case $tool in
+      hamal-config) has "$err" "version 1.2.0 cannot use $R/etc/hamal/hamal.conf" ;;
+      hamal-sync) has "$err" "version 1.2.0 cannot use the state" ;;
+    esac
+    rm -rf "$W/tree-1.2.0"
+    # It was never switched to.
+    run ! grep -q "1.2.0 is switched to" "$R/opt/hamal-versions/update.log"
+    works 1.0.0
+  done
   run ! grep -q start "$W/systemctl.log"
-  works 1.0.0
 }
 
 @test "--rollback goes back to the version before, once more to the new one; older ones are removed" {

@@ -23,6 +23,8 @@ ConfigRequest parse_config_options(int argc, const char* const* argv) {
                         ConfigCommand::check);
   check->add_flag("--quiet", request.quiet, "Print nothing; the exit status tells");
   check->add_flag("--secrets", request.secrets, "Read each secret, and fail when one cannot be");
+  check->add_flag("--state", request.state,
+                  "Read the state's tables, and fail when they are no use");
   CLI::App* get = add("get", "Print the value of one key, for scripts", ConfigCommand::get);
   get->add_option("SECTION", request.section, "DEFAULT, period, \"job NAME\" …")->required();
   get->add_option("KEY", request.key, "As in hamal.conf")->required();

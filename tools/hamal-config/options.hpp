@@ -13,6 +13,7 @@ struct ConfigRequest {
   ConfigCommand command = ConfigCommand::check;
   bool quiet = false;    ///< check: print nothing
   bool secrets = false;  ///< check: read each of them
+  bool state = false;    ///< check: look at the state's tables
   std::string section;   ///< get
   std::string key;
 };

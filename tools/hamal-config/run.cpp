@@ -10,6 +10,7 @@
 #include "hamal/config/effective.hpp"
 #include "hamal/config/keys.hpp"
 #include "hamal/period/job.hpp"
+#include "hamal/state/state_outlook.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/text.hpp"
 
@@ -102,6 +103,9 @@ int check(const ConfigRequest& request, Session& session) {
   static_cast<void>(period::jobs_of(config));  // throws, naming file and line, where one is wrong
   if (request.secrets) {
     read_secrets(config);
+  }
+  if (request.state) {
+    static_cast<void>(look_at_state(config));  // throws where this version cannot use it
   }
   if (!request.quiet) {
     const std::vector<EffectiveKey> keys = effective_keys(config);

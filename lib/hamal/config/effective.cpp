@@ -3,15 +3,17 @@
 #include <algorithm>
 
 #include "hamal/config/keys.hpp"
+#include "hamal/config/values.hpp"
 
 namespace hamal {
 namespace {
 
-constexpr const char* k_masked = "(a plain secret)";
-
-bool is_plain_secret(const NamedKeySpec& spec, const std::string& value) {
-  return spec.sensitive == Sensitive::yes &&
-         parse_secret(value).kind == SecretReference::Kind::plain;
+/// What is shown instead of a value; empty when it may be shown.
+std::string remark_for(const NamedKeySpec& spec, const std::string& value) {
+  if (spec.sensitive == Sensitive::yes) {
+    return parse_secret(value).kind == SecretReference::Kind::plain ? "(a plain secret)" : "";
+  }
+  return carries_password(value) ? "(an address with a password)" : "";
 }
 
 void add_named(const std::string& kind, const std::map<std::string, NamedSection>& sections,
@@ -22,12 +24,12 @@ void add_named(const std::string& kind, const std::map<std::string, NamedSection
       if (spec == nullptr) {
         continue;
       }
-      const bool masked = is_plain_secret(*spec, value);
+      const std::string remark = remark_for(*spec, value);
       all.push_back({.section = kind + " " + name,
                      .key = key,
-                     .value = masked ? k_masked : value,
+                     .value = remark.empty() ? value : remark,
                      .origin = section.origins.at(key),
-                     .masked = masked});
+                     .masked = !remark.empty()});
     }
   }
 }

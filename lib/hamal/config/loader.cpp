@@ -65,7 +65,10 @@ std::string suggestion(const std::string& name, const std::vector<std::string>& 
 [[noreturn]] void refuse_value(const ConfigOrigin& origin, const std::string& label,
                                const std::string& value, const std::string& allowed,
                                Sensitive sensitive) {
-  const std::string what = sensitive == Sensitive::yes ? "this secret" : shown(value);
+  std::string what = sensitive == Sensitive::yes ? "this secret" : shown(value);
+  if (carries_password(value)) {
+    what = "an address with a password (not shown)";
+  }
   throw Error(ErrorKind::usage,
               fmt::format("{}: {} is not allowed; allowed: {}", label, what, allowed),
               place(origin));

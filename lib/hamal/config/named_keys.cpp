@@ -58,7 +58,9 @@ void add_platform(std::vector<NamedKeySpec>& keys) {
   Types types = platform_type_words();
   types.emplace_back("repository");
   keys.push_back(key(p, "type", k_any, allowed_words(types), one_of(types)));
-  keys.push_back(key(p, "endpoint", addressed, "the platform's address"));
+  keys.push_back(key(p, "endpoint", addressed,
+                     "the platform's address, and who logs in in user and secret",
+                     [](const string& text) { return !carries_password(text); }));
   keys.push_back(key(p, "user", managed, "a user of the platform"));
   keys.push_back(secret_key(p, "secret", managed));
   keys.push_back(key(p, "ca_file", managed, path, is_absolute));
@@ -134,7 +136,8 @@ void add_s3(std::vector<NamedKeySpec>& keys) {
   const string s = "s3";
   keys.push_back(key(s, "endpoint", k_any, "https://HOST[:PORT] or http://HOST[:PORT]",
                      [](const string& text) {
-                       return text.starts_with("https://") || text.starts_with("http://");
+                       return (text.starts_with("https://") || text.starts_with("http://")) &&
+                              !carries_password(text);
                      }));
   keys.push_back(key(s, "region", k_any, "the region's name"));
   keys.push_back(key(s, "bucket", k_any, "the bucket's name"));

@@ -56,8 +56,10 @@ class Database {
   bool m_repeated = false;
 };
 
-/// Opens or creates the file at `path`, 0600.
-std::unique_ptr<Database> open_sqlite(const std::string& path);
+enum class SqliteAccess { read_write, read_only };
+/// Opens or creates the file at `path`, 0600. For reading it has to be there.
+std::unique_ptr<Database> open_sqlite(const std::string& path,
+                                      SqliteAccess access = SqliteAccess::read_write);
 /// `url` is libpq's, `password` is used when the URL has none. Throws Error(usage) for what cannot
 /// be a connection or is refused for good, a transient Error while the server cannot be reached or
 /// takes no writes.

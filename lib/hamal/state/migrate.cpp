@@ -86,4 +86,15 @@ void migrate(Database& database) {
   });
 }
 
+int schema_of(Database& database) {
+  int version = 0;
+  database.run([&] {
+    if (database.has_table("meta")) {
+      static_cast<void>(is_older(database));  // throws for one that is too new
+      version = stored_number(database, k_version_key);
+    }
+  });
+  return version;
+}
+
 }  // namespace hamal

@@ -8,4 +8,8 @@ namespace hamal {
 /// alone and used when that version says that this one may (schema.hpp), else Error(failed).
 void migrate(Database& database);
 
+/// The version of its tables, 0 when it has none; changes nothing. Throws what migrate() would
+/// throw for one that this version cannot use.
+int schema_of(Database& database);
+
 }  // namespace hamal

@@ -45,7 +45,12 @@ Error meaning_of(const soci::sqlite3_soci_error& error, const std::string& path)
 
 class SqliteDatabase final : public Database {
  public:
-  explicit SqliteDatabase(const std::string& path) : Database(path) {
+  SqliteDatabase(const std::string& path, SqliteAccess access) : Database(path) {
+    const std::string connection = "db=\"" + path + "\" timeout=" + std::to_string(k_busy_seconds);
+    if (access == SqliteAccess::read_only) {
+      run([&] { sql().open(soci::sqlite3, connection + " readonly=true"); });
+      return;
+    }
     // SQLite creates files by the umask; its journals inherit the mode of the database.
     open_file(path, O_RDWR | O_CREAT, 0600);
     // Switching a new database to WAL ignores the busy timeout: the tools of a first pipe open it
@@ -53,7 +58,7 @@ class SqliteDatabase final : public Database {
     const UniqueFd opening = open_file(path + ".lock", O_RDWR | O_CREAT, 0600);
     lock_opening(opening.get());
     run([&] {
-      sql().open(soci::sqlite3, "db=\"" + path + "\" timeout=" + std::to_string(k_busy_seconds));
+      sql().open(soci::sqlite3, connection);
       // One flush per transaction instead of three; FULL flushes it before the commit returns.
       sql() << "PRAGMA journal_mode = WAL";
       sql() << "PRAGMA synchronous = FULL";
@@ -104,8 +109,8 @@ class SqliteDatabase final : public Database {
 
 }  // namespace
 
-std::unique_ptr<Database> open_sqlite(const std::string& path) {
-  return std::make_unique<SqliteDatabase>(path);
+std::unique_ptr<Database> open_sqlite(const std::string& path, SqliteAccess access) {
+  return std::make_unique<SqliteDatabase>(path, access);
 }
 
 }  // namespace hamal
