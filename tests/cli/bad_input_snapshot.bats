@@ -126,8 +126,8 @@ config_line() { grep -n -- "$1" "$HAMAL_CONFIG" | cut -d: -f1 | tail -n 1; }
 }
 
 @test "a platform of a type that this version has not got" {
-  printf '[platform lab]\ntype = fusion_compute\n' >> "$HAMAL_CONFIG"
-  fails 2 'this version has no platform of type "fusion_compute"' hamal-snapshot vms lab
+  printf '[platform lab]\ntype = libvirt\n' >> "$HAMAL_CONFIG"
+  fails 2 'this version has no platform of type "libvirt"' hamal-snapshot vms lab
 }
 
 @test "an unknown platform names the nearest one" {

@@ -35,6 +35,8 @@ class PlatformLab {
   virtual bool freezes() const = 0;
   /// Whether changes since a committed snapshot are known.
   virtual bool tracks() const = 0;
+  /// Whether the changes before a snapshot that was not committed are lost to the next one.
+  virtual bool a_failed_run_costs_a_full() const { return false; }
 
  protected:
   PlatformContext context(const std::string& mark) { return {m_config, m_log, m_cancel, mark}; }

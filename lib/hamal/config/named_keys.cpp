@@ -90,8 +90,9 @@ void add_platform(std::vector<NamedKeySpec>& keys) {
 void add_vmware(std::vector<NamedKeySpec>& keys) {
   const string p = "platform";
   const Types vmware{"vmware"};
+  const Types pinned{"vmware", "fusion_compute"};
   keys.push_back(
-      key(p, "thumbprint", vmware, "the certificate's SHA-1 or SHA-256, in hexadecimal"));
+      key(p, "thumbprint", pinned, "the certificate's SHA-1 or SHA-256, in hexadecimal"));
   keys.push_back(
       key(p, "enable_change_tracking", vmware, "True or False (yes/no, on/off, 1/0)", is_bool));
   const DurationRange task{std::chrono::seconds(1), std::chrono::hours(24)};
@@ -99,7 +100,7 @@ void add_vmware(std::vector<NamedKeySpec>& keys) {
                      is_within(task)));
   const CountRange levels{1, 31};
   keys.push_back(
-      key(p, "max_snapshots", vmware, allowed_count(levels),
+      key(p, "max_snapshots", pinned, allowed_count(levels),
           [levels](const string& text) { return parse_count(text, levels).has_value(); }));
   const std::vector<string> ways{"auto", "vddk", "https", "nbd"};
   keys.push_back(key(p, "read_by", vmware, allowed_words(ways), one_of(ways)));
@@ -111,8 +112,7 @@ void add_vmware(std::vector<NamedKeySpec>& keys) {
       p, "vddk_connections_per_host", vmware, allowed_count(connections),
       [connections](const string& text) { return parse_count(text, connections).has_value(); }));
   keys.push_back(key(p, "nbdkit", vmware, "the name or path of the program"));
-  keys.push_back(
-      key(p, "nbd_uri", vmware, "an NBD URI with {vm} {vm_id} {object} {disk} {snapshot}"));
+  keys.push_back(key(p, "nbd_uri", pinned, "an NBD URI with the type's {words}"));
   const std::vector<string> encodings{"single", "double"};
   keys.push_back(key(p, "folder_encoding", vmware, allowed_words(encodings), one_of(encodings)));
 }
@@ -130,6 +130,32 @@ void add_openstack(std::vector<NamedKeySpec>& keys) {
   keys.push_back(key(p, "interface", openstack, allowed_words(interfaces), one_of(interfaces)));
   keys.push_back(key(p, "ceph", openstack, "the NAME of a [ceph NAME] section"));
   keys.push_back(key(p, "pool.*", openstack, "POOL or CLUSTER/POOL"));
+}
+
+void add_fusion_compute(std::vector<NamedKeySpec>& keys) {
+  const string p = "platform";
+  const Types types{"fusion_compute"};
+  keys.push_back(key(p, "api_version", types, "a version of GET /service/versions"));
+  keys.push_back(key(p, "auth_user_type", types, "the value of X-Auth-UserType"));
+  keys.push_back(key(p, "auth_type", types, "the value of X-Auth-AuthType"));
+  const std::vector<string> ways{"auto", "rbd", "nbd", "file", "vna_socket"};
+  keys.push_back(key(p, "reader", types, allowed_words(ways), one_of(ways)));
+  for (const char* suffix : {"", ".*"}) {
+    keys.push_back(
+        key(p, string("rbd_uri") + suffix, types, "rbd://NAME/POOL/{volume}@{snapshot}"));
+    keys.push_back(
+        key(p, string("file_path") + suffix, types, "an absolute path with {words}", is_absolute));
+  }
+  keys.push_back(key(p, "nbd_uri.*", types, "an NBD URI with {words}"));
+  const string boolean = "True or False (yes/no, on/off, 1/0)";
+  keys.push_back(key(p, "full_by_bitmap", types, boolean, is_bool));
+  const std::vector<string> transports{"lan", "lanssl"};
+  keys.push_back(key(p, "vna_transport", types, allowed_words(transports), one_of(transports)));
+  const DurationRange lease{std::chrono::minutes(1), std::chrono::hours(2)};
+  keys.push_back(key(p, "vna_lease", types, allowed_duration(lease), is_within(lease)));
+  const CountRange disks{1, 1024};
+  keys.push_back(key(p, "vna_disks_per_host", types, allowed_count(disks),
+                     [disks](const string& text) { return parse_count(text, disks).has_value(); }));
 }
 
 void add_s3(std::vector<NamedKeySpec>& keys) {
@@ -214,6 +240,7 @@ const std::vector<NamedKeySpec>& named_keys() {
     add_platform(all);
     add_vmware(all);
     add_openstack(all);
+    add_fusion_compute(all);
     add_s3(all);
     add_ceph(all);
     add_job(all);

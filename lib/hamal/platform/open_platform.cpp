@@ -3,6 +3,7 @@
 #include <array>
 
 #include "hamal/platform/file/file_platform.hpp"
+#include "hamal/platform/fusioncompute/fusioncompute_platform.hpp"
 #include "hamal/platform/nbd/nbd_platform.hpp"
 #include "hamal/platform/openstack/openstack_platform.hpp"
 #include "hamal/platform/platform.hpp"
@@ -27,6 +28,7 @@ struct Type {
 
 constexpr std::array k_types = {
     Type{"file", make_file_platform, Adhoc::yes},
+    Type{"fusion_compute", make_fusioncompute_platform, Adhoc::no},
     Type{"nbd", make_nbd_platform, Adhoc::yes},
     Type{"openstack_ceph", make_openstack_platform, Adhoc::no},
     Type{"qemu", make_qemu_platform, Adhoc::no},

@@ -50,8 +50,8 @@ TEST_F(OpenPlatform, AnUnknownNameListsTheSections) {
 TEST_F(OpenPlatform, SectionsAreChecked) {
   add("a", {{"uri", "nbd://h"}});
   EXPECT_THAT(refusal("a"), HasSubstr("type"));
-  add("b", {{"type", "fusion_compute"}});
-  EXPECT_THAT(refusal("b"), HasSubstr("no platform of type \"fusion_compute\""));
+  add("b", {{"type", "libvirt"}});
+  EXPECT_THAT(refusal("b"), HasSubstr("no platform of type \"libvirt\""));
   add("c", {{"type", "file"}});
   EXPECT_THAT(refusal("c"), HasSubstr("path"));
   add("d", {{"type", "nbd"}});
@@ -78,6 +78,10 @@ TEST_F(OpenPlatform, SectionsAreChecked) {
             {"application_credential", "c"},
             {"pool.ssd", "east/fast"}});
   EXPECT_EQ(refusal("k"), "opened");
+  add("l", {{"type", "fusion_compute"}, {"endpoint", "http://h"}, {"user", "u"}, {"secret", "s"}});
+  EXPECT_THAT(refusal("l"), HasSubstr("https://"));
+  add("m", {{"type", "fusion_compute"}, {"endpoint", "https://h"}, {"user", "u"}, {"secret", "s"}});
+  EXPECT_EQ(refusal("m"), "opened");
 }
 
 }  // namespace

@@ -1,0 +1,28 @@
+// The vms of all sites, and what keeps one or its disks from being protected.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "hamal/platform/fusioncompute/vrm_client.hpp"
+#include "hamal/platform/fusioncompute/vrm_reply.hpp"
+#include "hamal/platform/platform.hpp"
+
+namespace hamal::fusioncompute {
+
+/// All vms, without their disks, page by page.
+std::vector<Machine> list_machines(VrmClient& client);
+/// With its disks, as it is now.
+Machine look(VrmClient& client, const Machine& machine);
+/// The one vm with that UUID, URN or name. Throws Error(usage) when there is none, or several.
+Machine find_machine(VrmClient& client, const std::string& vm, const std::string& platform);
+/// The datastore's name; empty when no site knows it.
+std::string datastore_name(VrmClient& client, const std::string& urn);
+
+/// Why no snapshot with change tracking can be made of it; empty: one can.
+std::string why_unprotectable(const Machine& machine);
+/// Why this disk cannot be protected, or its vm.
+std::string why_unprotectable(const Machine& machine, const Disk& disk);
+/// As Platform::vms() has it.
+Vm describe(const Machine& machine);
+
+}  // namespace hamal::fusioncompute
