@@ -22,34 +22,6 @@ teardown() {
   end_world
 }
 
-# source_image: 24 MiB with data, holes and runs of zeros; the image is what $W/disk.raw is.
-source_image() {
-  truncate -s 24M "$W/disk.raw"
-  head -c 3M /dev/urandom | dd of="$W/disk.raw" bs=1M seek=2 conv=notrunc status=none
-  head -c 70000 /dev/urandom | dd of="$W/disk.raw" bs=4096 seek=5000 conv=notrunc status=none
-  rbd_admin import "$W/disk.raw" "east/$DISK"
-}
-
-# write_source OFFSET BYTES: random bytes into the image and into $W/disk.raw.
-write_source() {
-  head -c "$2" /dev/urandom > "$W/new"
-  dd if="$W/new" of="$W/disk.raw" bs=4096 seek=$(($1 / 4096)) conv=notrunc status=none
-  /usr/bin/python3 - "$CEPH/ceph.conf" "$DISK" "$1" "$W/new" << 'END'
-import sys, rados, rbd
-with rados.Rados(conffile=sys.argv[1], name="client.admin") as cluster, cluster.open_ioctx("east") as pool:
-    with rbd.Image(pool, sys.argv[2]) as image:
-        image.write(open(sys.argv[4], "rb").read(), int(sys.argv[3]))
-END
-}
-
-same_as_disk() { # IMAGE of pool west
-  rbd_admin export "west/$1" "$W/got.raw"
-  cmp "$W/disk.raw" "$W/got.raw"
-  rm "$W/got.raw"
-}
-
-result() { field "$W/out" "$1"; }
-
 @test "from pool to pool: a full, then only what changed, one snapshot kept" {
   source_image
   succeeds hamal-sync --source "$S" --target "$T" --json
@@ -147,6 +119,27 @@ result() { field "$W/out" "$1"; }
 @test "the source itself is no target" {
   source_image
   fails 2 "*this is the source itself*" hamal-sync --source "$S" --target "rbd://lab/east/$DISK"
+}
+
+# Break it: compare the names in is_image() alone, and the source is overwritten.
+@test "nor is it by the name of another section for the same cluster" {
+  source_image
+  ceph_section other
+  fails 2 "*this is the source itself*" hamal-sync --source "rbd://lab/east/$DISK" --target "rbd://other/east/$DISK"
+}
+
+@test "the base of a checkpoint that was forgotten is found by delete --stale" {
+  source_image
+  succeeds hamal-sync --source "$S" --target "$T"
+  succeeds hamal-snapshot delete --stale "$S"
+  has "$(cat "$W/out")" "changes are counted from it"
+  [ "$(rbd_admin snap ls "east/$DISK" | grep -c '\.base ')" = 1 ]
+  succeeds hamal-sync checkpoint forget --target "$T"
+  succeeds hamal-snapshot delete --stale --dry-run "$S"
+  has "$(cat "$W/out")" "no checkpoint counts changes from it"
+  [ "$(rbd_admin snap ls "east/$DISK" | grep -c '\.base ')" = 1 ]
+  succeeds hamal-snapshot delete --stale "$S"
+  [ "$(rbd_admin snap ls "east/$DISK" | grep -c '\.base ')" = 0 ]
 }
 
 @test "a run that was killed is gone on with: its lock is broken" {

@@ -1,5 +1,6 @@
 #include "ceph_lab.hpp"
 
+#include <rados/librados.h>
 #include <rbd/librbd.h>
 #include <unistd.h>
 
@@ -11,8 +12,11 @@
 #include "hamal/util/error.hpp"
 #include "io_helpers.hpp"
 
-// librados leaves something of OpenSSL's behind when several clients of one process have ended.
-// Only the allocator is on the stack.
+// librados 16.2 leaves something of OpenSSL's behind when several clients of one process have
+// ended: one allocation of 904 bytes in all of these tests together, so not one per client or
+// request. Only OpenSSL's allocator is left on its stack, so nothing narrower can be named, and a
+// leak of ours through CRYPTO_zalloc would be hidden in this program; the other suites have no
+// suppression.
 extern "C" const char* __lsan_default_suppressions();   // NOLINT: the sanitizer's name
 extern "C" const char* __lsan_default_suppressions() {  // NOLINT
   return "leak:CRYPTO_zalloc\n";
@@ -163,6 +167,44 @@ void clone_image(const std::string& parent, const std::string& snapshot, const s
   require(
       rbd_clone(from.get(), from.image(), snapshot.c_str(), to.get(), to.image(), features, &order),
       "clone");
+}
+
+void protect_snapshot(const std::string& uri, const std::string& snapshot) {
+  require(rbd_snap_protect(Opened(uri).get(), snapshot.c_str()), "protect");
+}
+
+void leave_lock(const std::string& uri, const std::string& cookie) {
+  const Config config = parse_config(CephLab::get().section(), "lab");
+  CephClusters clusters(config);
+  const Endpoint endpoint = clusters.attach(parse_endpoint(uri));
+  const std::string object = "rbd_header." + RbdImage::find(endpoint)->id();
+  // A cls_lock_lock_op: librados has no call for a lock with librbd's tag.
+  std::string inner;
+  const auto number = [](std::string& to, std::uint32_t value) {
+    for (unsigned i = 0; i < 4; ++i) {
+      to.push_back(static_cast<char>(value >> (8 * i)));
+    }
+  };
+  const auto text = [&](const std::string& value) {
+    number(inner, static_cast<std::uint32_t>(value.size()));
+    inner += value;
+  };
+  text("rbd_lock");
+  inner.push_back(1);  // exclusive
+  text(cookie);
+  text("internal");
+  text("");
+  number(inner, 0);
+  number(inner, 0);
+  inner.push_back(0);
+  std::string operation("\x01\x01", 2);
+  number(operation, static_cast<std::uint32_t>(inner.size()));
+  operation += inner;
+  rados_ioctx_t context = endpoint.ceph->open_pool(endpoint.rbd.pool, "", uri);
+  const int status = rados_exec(context, object.c_str(), "lock", "lock", operation.data(),
+                                operation.size(), nullptr, 0);
+  CephCluster::close_pool(context);
+  require(status, "lock");
 }
 
 void flatten_image(const std::string& uri) {

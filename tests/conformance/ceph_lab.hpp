@@ -49,6 +49,10 @@ void zero_image(const std::string& uri, std::uint64_t offset, std::uint64_t leng
 void discard_image(const std::string& uri, std::uint64_t offset, std::uint64_t length);
 void clone_image(const std::string& parent, const std::string& snapshot, const std::string& child,
                  std::uint64_t features, int order);
+void protect_snapshot(const std::string& uri, const std::string& snapshot);
+/// The exclusive lock as librbd takes it, of a client that is gone afterwards, as a machine's that
+/// has died.
+void leave_lock(const std::string& uri, const std::string& cookie);
 void flatten_image(const std::string& uri);
 void roll_back_image(const std::string& uri, const std::string& snapshot);
 void create_image(const std::string& uri, std::uint64_t size, std::uint64_t features, int order);

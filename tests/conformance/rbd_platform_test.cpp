@@ -94,6 +94,38 @@ TEST_F(RbdPlatform, KeepsTheCommittedSnapshotAsTheNextBaseAndNoOlderOne) {
   EXPECT_EQ(snapshots().size(), 1U) << "a base is no leftover";
 }
 
+// Break it: remove_snapshot() instead of try_remove_snapshot() in remove_older_bases(): the run
+// fails, and so does every one after it.
+TEST_F(RbdPlatform, ABaseThatSomebodyProtectedStaysAndStopsNobody) {
+  const auto commit = [&] {
+    const auto document = platform->create_snapshot(lab->vm(), {});
+    platform->finish_snapshot(document, Outcome::committed, {document.disks[0].change_id});
+    return base_name(document.snapshot_id);
+  };
+  const std::string first = commit();
+  protect_snapshot(lab->vm(), first);
+  const std::string second = commit();
+  EXPECT_THAT(snapshots(), ::testing::ElementsAre(first, second));
+  EXPECT_THAT(snapshots(), ::testing::ElementsAre(first, commit()))
+      << "what comes after the protected one goes";
+}
+
+TEST_F(RbdPlatform, ABaseIsUnneededWhenNoChangeIdCountsFromIt) {
+  const auto first = platform->create_snapshot(lab->vm(), {});
+  const std::string id = first.disks[0].change_id;
+  EXPECT_THAT(platform->unneeded_bases(lab->vm(), {}), ::testing::IsEmpty()) << "it is held";
+  platform->finish_snapshot(first, Outcome::committed, {id});
+  EXPECT_THAT(platform->unneeded_bases(lab->vm(), {id}), ::testing::IsEmpty());
+  EXPECT_THAT(platform->unneeded_bases(lab->vm(), {}), ::testing::ElementsAre(first.snapshot_id));
+  const auto other = lab->open("89abcdef");  // another installation
+  EXPECT_THAT(other->unneeded_bases(lab->vm(), {}), ::testing::IsEmpty());
+  other->delete_base(lab->vm(), first.snapshot_id);
+  EXPECT_EQ(snapshots().size(), 1U);
+  platform->delete_base(lab->vm(), first.snapshot_id);
+  platform->delete_base(lab->vm(), first.snapshot_id);
+  EXPECT_EQ(snapshots().size(), 0U);
+}
+
 TEST_F(RbdPlatform, ASnapshotOfTheOperatorIsReadAndNeverTouched) {
   RbdImage::open_shared(CephLab::get().attach(lab->vm()))->create_snapshot("daily");
   const auto before = lab->content();
@@ -193,6 +225,24 @@ TEST_F(RbdTarget, AnImageThatSomeoneElseHasOpenIsRefused) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::wrong_target) << error.what();
     EXPECT_THAT(error.what(), HasSubstr("in use"));
+  }
+}
+
+// Break it: without require_no_foreign_lock() the first is broken and its holder blocklisted.
+TEST_F(RbdTarget, ALockOfSomebodyElseIsNeverBroken) {
+  for (const char* cookie : {"auto 94001", "mine"}) {
+    const std::string uri = make_image(sample_content(k_size, 3));
+    leave_lock(uri, cookie);
+    for (int i = 0; i < 2; ++i) {
+      try {
+        RbdImage::open_exclusive(CephLab::get().attach(uri));
+        ADD_FAILURE() << "opened, try " << i;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::wrong_target) << error.what();
+        EXPECT_THAT(error.what(), HasSubstr("locked by client."));
+        EXPECT_THAT(error.what(), HasSubstr(cookie));
+      }
+    }
   }
 }
 

@@ -5,6 +5,8 @@
 #   ceph.sh stop DIR     stops it
 #   ceph.sh rgw-down DIR kills its radosgw
 #   ceph.sh rgw-up DIR   starts one again, where it was
+#   ceph.sh osd-down DIR kills its OSD: with CEPH_STORE=bluestore what it had acknowledged is there again
+#   ceph.sh osd-up DIR   after it was started again
 #   ceph.sh run DIR      start, then stop as soon as standard input ends: with the death of whoever holds it
 #
 # On loopback, on ports that were free, without systemd, without root. CEPH_STORE is memstore (the default)
@@ -18,7 +20,8 @@ access_key=HAMALLABKEY0123456789
 secret_key=hamal/lab+secret0123456789abcdefghijklmn
 
 usage() {
-  echo "usage: ceph.sh start DIR | stop DIR | rgw-down DIR | rgw-up DIR | run DIR" >&2
+  echo "usage: ceph.sh start DIR | stop DIR | rgw-down DIR | rgw-up DIR | osd-down DIR | osd-up DIR |
+       run DIR" >&2
   exit 2
 }
 
@@ -134,7 +137,7 @@ daemon() { # NAME COMMAND…
   echo "$! $name" >>"$dir/pids"
 }
 
-monitor_commands() { # osd UUID | pools POOL…
+monitor_commands() { # osd UUID | down | pools POOL…
   /usr/bin/python3 - "$dir/ceph.conf" "$@" <<'END'
 import json, sys, time
 import rados, rbd
@@ -149,6 +152,9 @@ def command(**words):
 
 if sys.argv[2] == "osd":
     command(prefix="osd new", uuid=sys.argv[3], id=0)
+    sys.exit()
+if sys.argv[2] == "down":  # clients need not wait for the monitor to miss it
+    command(prefix="osd down", ids=["0"])
     sys.exit()
 for pool in sys.argv[3:]:
     command(prefix="osd pool create", pool=pool, pg_num=8, pgp_num=8)
@@ -188,12 +194,18 @@ radosgw_pid() {
   sed -n 's/ rgw$//p' "$dir/pids"
 }
 
-kill_radosgw() {
+kill_daemon() { # NAME
   local pid
-  pid=$(radosgw_pid)
+  pid=$(sed -n "s/ $1\$//p" "$dir/pids")
   ! ours "$pid" || kill -KILL "$pid"
-  sed -i '/ rgw$/d' "$dir/pids"
+  sed -i "/ $1\$/d" "$dir/pids"
   while [[ -e /proc/$pid ]] && ours "$pid"; do sleep 0.02; done
+}
+
+start_osd() {
+  export CEPH_CONF=$dir/ceph.conf
+  monitor_commands down
+  daemon osd ceph-osd -i 0
 }
 
 create_user() {
@@ -270,8 +282,10 @@ dir=$(cd "$2" && pwd)
 case $1 in
   start) start ;;
   stop) stop ;;
-  rgw-down) kill_radosgw ;;
+  rgw-down) kill_daemon rgw ;;
   rgw-up) start_radosgw ;;
+  osd-down) kill_daemon osd ;;
+  osd-up) start_osd ;;
   run)
     trap stop EXIT
     start_again

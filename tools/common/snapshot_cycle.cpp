@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 
 #include "common/held_snapshot.hpp"
 #include "common/metadata.hpp"
@@ -39,6 +40,30 @@ std::string adhoc_vm_id(const VmOperand& vm, Session& session) {
   std::error_code error;  // what does not exist is the platform's to complain about
   const auto path = std::filesystem::canonical(image, error);
   return error ? vm.vm : path.string();
+}
+
+/// What checkpoints and interrupted runs of those disks count from.
+std::vector<std::string> needed_by(State& state,
+                                   const std::function<bool(const DiskIdentity&)>& is_disk) {
+  std::vector<std::string> ids;
+  const auto add = [&ids](const std::string& id) {
+    if (!id.empty() && std::find(ids.begin(), ids.end(), id) == ids.end()) {
+      ids.push_back(id);
+    }
+  };
+  for (const Checkpoint& checkpoint : state.list_checkpoints()) {
+    if (is_disk(checkpoint.identity)) {
+      add(checkpoint.change_id);
+    }
+  }
+  // Also of disks without a checkpoint: an interrupted first full goes on from its snapshot.
+  for (const InProgress& mark : state.list_in_progress()) {
+    if (is_disk(mark.identity)) {
+      add(mark.base_change_id);
+      add(mark.change_id);
+    }
+  }
+  return ids;
 }
 
 }  // namespace
@@ -222,30 +247,15 @@ std::string resolve_vm(Platform& platform, Session& session, const VmOperand& vm
 }
 
 std::vector<std::string> still_needed(State& state, const SnapshotDocument& document) {
-  std::vector<std::string> ids;
-  const auto add = [&ids](const std::string& id) {
-    if (!id.empty() && std::find(ids.begin(), ids.end(), id) == ids.end()) {
-      ids.push_back(id);
-    }
-  };
-  const auto is_disk = [&document](const DiskIdentity& identity) {
+  return needed_by(state, [&document](const DiskIdentity& identity) {
     return identity.platform == document.platform && identity.vm_id == document.vm_id &&
            std::any_of(document.disks.begin(), document.disks.end(),
                        [&](const SnapshotDisk& disk) { return disk.id == identity.disk_id; });
-  };
-  for (const Checkpoint& checkpoint : state.list_checkpoints()) {
-    if (is_disk(checkpoint.identity)) {
-      add(checkpoint.change_id);
-    }
-  }
-  // Also of disks without a checkpoint: an interrupted first full goes on from its snapshot.
-  for (const InProgress& mark : state.list_in_progress()) {
-    if (is_disk(mark.identity)) {
-      add(mark.base_change_id);
-      add(mark.change_id);
-    }
-  }
-  return ids;
+  });
+}
+
+std::vector<std::string> all_needed(State& state) {
+  return needed_by(state, [](const DiskIdentity&) { return true; });
 }
 
 SnapshotDocument recorded_document(const Endpoint& endpoint, Session& session) {

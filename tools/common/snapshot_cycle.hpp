@@ -30,6 +30,9 @@ std::string resolve_vm(Platform& platform, Session& session, const VmOperand& vm
 /// still count from (rule 11).
 std::vector<std::string> still_needed(State& state, const SnapshotDocument& document);
 
+/// The same of all disks: the disk may have been called otherwise then.
+std::vector<std::string> all_needed(State& state);
+
 /// Whom a snapshot is recorded for: a run that has the vm's lock from its beginning to its end, or
 /// whoever is given the document.
 enum class Holder { attached, handed_out };

@@ -28,6 +28,7 @@ class StaleSweep {
         m_records[record.snapshot_id] = std::move(record);
       }
     }
+    m_unneeded = m_platform.unneeded_bases(m_vm_id, all_needed(m_session.state()));
     for (const SnapshotInfo& info : m_platform.list_snapshots(m_vm_id)) {
       look_at(info);
       m_records.erase(info.id);
@@ -44,7 +45,7 @@ class StaleSweep {
     if (!info.ours) {
       leave(info.id, "this installation did not make it");
     } else if (info.state != "held") {
-      leave(info.id, "nothing is held: changes are counted from it");
+      look_at_base(info.id);
     } else if (const auto record = m_records.find(info.id); record != m_records.end()) {
       look_at_record(record->second);
     } else {
@@ -54,6 +55,18 @@ class StaleSweep {
       none.snapshot_id = info.id;
       judge(none);
     }
+  }
+
+  void look_at_base(const std::string& id) {
+    if (std::find(m_unneeded.begin(), m_unneeded.end(), id) == m_unneeded.end()) {
+      leave(id, "nothing is held: changes are counted from it");
+      return;
+    }
+    attempt(id, "no checkpoint counts changes from it", [&] {
+      m_session.check_leases();
+      m_platform.delete_base(m_vm_id, id);
+      m_session.log().info("base {} deleted: no checkpoint counts changes from it", id);
+    });
   }
 
   void look_at_record(const SnapshotRecord& record) {
@@ -73,15 +86,22 @@ class StaleSweep {
       leave(record.snapshot_id, verdict.reason);
       return;
     }
+    attempt(record.snapshot_id, verdict.reason, [&] {
+      end(record, verdict.fate == Fate::finish ? Outcome::committed : Outcome::failed);
+    });
+  }
+
+  template <typename Deletion>
+  void attempt(const std::string& id, const std::string& reason, Deletion deletion) {
     try {
       if (!m_request.dry_run) {
-        end(record, verdict.fate == Fate::finish ? Outcome::committed : Outcome::failed);
+        deletion();
       }
-      m_result.push_back({m_vm_id, record.snapshot_id, StaleAction::deleted, verdict.reason});
+      m_result.push_back({m_vm_id, id, StaleAction::deleted, reason});
     } catch (const Error& error) {
       m_session.cancel().check();
-      m_session.log().error("snapshot {}: {}", record.snapshot_id, error.what());
-      m_result.push_back({m_vm_id, record.snapshot_id, StaleAction::failed, error.what()});
+      m_session.log().error("snapshot {}: {}", id, error.what());
+      m_result.push_back({m_vm_id, id, StaleAction::failed, error.what()});
       m_failed = true;
     }
   }
@@ -107,6 +127,7 @@ class StaleSweep {
   Session& m_session;
   Platform& m_platform;
   std::map<std::string, SnapshotRecord> m_records;
+  std::vector<std::string> m_unneeded;
   std::vector<StaleSnapshot> m_result;
   bool m_failed = false;
 };

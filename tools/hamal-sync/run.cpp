@@ -106,17 +106,19 @@ SyncOptions sync_options(const SyncRequest& request, const Config& config,
 }
 
 SyncContext sync_context(const SyncRequest& request, Session& session) {
-  return {.state = session.state(),
-          .log = session.log(),
-          .progress = session.progress(),
-          .cancel = session.cancel(),
-          .clock = system_clock(),
-          .holder = LockHolder{session.run_id(), session.tool()},
-          .lock_path =
-              [&session](const std::string& target) { return session.lock_path("target", target); },
-          .wait = request.wait,
-          .still_ours = [&session] { session.check_leases(); },
-          .proxy = session.proxy_id()};
+  return {
+      .state = session.state(),
+      .log = session.log(),
+      .progress = session.progress(),
+      .cancel = session.cancel(),
+      .clock = system_clock(),
+      .holder = LockHolder{session.run_id(), session.tool()},
+      .lock_path =
+          [&session](const std::string& target) { return session.lock_path("target", target); },
+      .wait = request.wait,
+      .still_ours = [&session] { session.check_leases(); },
+      .proxy = session.proxy_id(),
+      .endpoint_of = [&session](const std::string& uri) { return session.parse_endpoint(uri); }};
 }
 
 std::filesystem::path plan_directory(Session& session, const StreamHeader& header) {

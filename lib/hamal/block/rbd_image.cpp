@@ -194,14 +194,18 @@ RbdSnapshot RbdImage::create_snapshot(const std::string& name) {
 }
 
 void RbdImage::remove_snapshot(const std::string& name) {
-  const int status = rbd_snap_remove(m_image, name.c_str());
-  if (status == -EBUSY) {
+  if (!try_remove_snapshot(name)) {
     throw Error(ErrorKind::failed, "the snapshot " + name + " is protected or has clones", m_uri,
                 "rbd children shows them; flatten them, or leave the snapshot");
   }
-  if (status < 0 && status != -ENOENT) {
+}
+
+bool RbdImage::try_remove_snapshot(const std::string& name) {
+  const int status = rbd_snap_remove(m_image, name.c_str());
+  if (status < 0 && status != -ENOENT && status != -EBUSY) {
     throw ceph_error("cannot remove the snapshot " + name, m_uri, status);
   }
+  return status != -EBUSY;
 }
 
 void RbdImage::rename_snapshot(const std::string& from, const std::string& to) {

@@ -53,10 +53,12 @@ class RbdImage {
   /// Those of users, not those that groups, mirrors and the trash keep.
   std::vector<RbdSnapshot> snapshots() const;
   std::optional<RbdSnapshot> find_snapshot(const std::string& name) const;
-  /// The next three need open_shared(). A name that is there already is success.
+  /// The next four need open_shared(). A name that is there already is success.
   RbdSnapshot create_snapshot(const std::string& name);
   /// Gone already is success; a snapshot with clones or a protected one is an Error.
   void remove_snapshot(const std::string& name);
+  /// The same, but false for one with clones or a protected one.
+  bool try_remove_snapshot(const std::string& name);
   /// Its id stays.
   void rename_snapshot(const std::string& from, const std::string& to);
   /// Whether the object map of the open snapshot can be believed, in the words of a reason why not;

@@ -75,6 +75,77 @@ void require_nobody(RbdImage& image, const std::string& writer) {
   }
 }
 
+struct Locker {
+  std::string client;  ///< "client.ID"
+  std::string cookie;
+  std::string address;
+};
+
+/// The strings that librbd put one after the other.
+std::vector<std::string> split(const std::vector<char>& text, std::size_t count) {
+  std::vector<std::string> words;
+  std::size_t at = 0;
+  while (words.size() < count && at < text.size()) {
+    words.emplace_back(text.data() + at);
+    at += words.back().size() + 1;
+  }
+  words.resize(count);
+  return words;
+}
+
+std::vector<Locker> lockers(RbdImage& image) {
+  std::vector<char> tag(256);
+  std::vector<char> clients(1024);
+  std::vector<char> cookies(1024);
+  std::vector<char> addresses(1024);
+  int exclusive = 0;
+  ssize_t count = -ERANGE;
+  while (count == -ERANGE) {
+    std::size_t sizes[] = {tag.size(), clients.size(), cookies.size(), addresses.size()};
+    count = rbd_list_lockers(image.handle(), &exclusive, tag.data(), &sizes[0], clients.data(),
+                             &sizes[1], cookies.data(), &sizes[2], addresses.data(), &sizes[3]);
+    if (count == -ERANGE) {  // it said how much it needs
+      tag.resize(sizes[0] + 1);
+      clients.resize(sizes[1] + 1);
+      cookies.resize(sizes[2] + 1);
+      addresses.resize(sizes[3] + 1);
+    }
+  }
+  if (count < 0) {
+    throw ceph_error("cannot see who has locked the image", image.uri(), static_cast<int>(count));
+  }
+  const auto number = static_cast<std::size_t>(count);
+  const auto client = split(clients, number);
+  const auto cookie = split(cookies, number);
+  const auto address = split(addresses, number);
+  std::vector<Locker> result;
+  for (std::size_t i = 0; i < number; ++i) {
+    result.push_back({client[i], cookie[i], address[i]});
+  }
+  return result;
+}
+
+// Whoever holds one has said that it writes, whether or not it lives: only a run of ours that is
+// dead (require_nobody() has seen that) is known to write no more.
+void require_no_foreign_lock(RbdImage& image, const std::string& writer) {
+  const std::size_t space = writer.find(' ');
+  const std::string recorded = space == std::string::npos ? "" : writer.substr(space + 1);
+  const std::string own = std::to_string(image.cluster().client_id());
+  for (const Locker& one : lockers(image)) {
+    if (one.client == "client." + own) {
+      throw Error(ErrorKind::busy, "this run has the image open already", image.uri());
+    }
+    if (one.client != "client." + recorded) {
+      throw Error(ErrorKind::wrong_target,
+                  "the image is locked by " + one.client + " at " + one.address + " (lock \"" +
+                      one.cookie + "\")",
+                  image.uri(),
+                  "whoever that is may write it; once it is known to be dead, remove its lock: rbd "
+                  "lock ls, rbd lock rm");
+    }
+  }
+}
+
 void break_locks(RbdImage& image) {
   std::array<char*, 8> owners{};
   std::size_t count = owners.size();
@@ -152,12 +223,13 @@ bool writer_is_dead(const std::string& tag) {
 void RbdLock::take(RbdImage& image) {
   const std::string before = recorded_writer(image);
   require_nobody(image, before);
+  require_no_foreign_lock(image, before);
   std::uint64_t features = 0;
   if (const int status = rbd_get_features(image.handle(), &features); status < 0) {
     throw ceph_error("cannot ask for the image's features", image.uri(), status);
   }
   if ((features & RBD_FEATURE_EXCLUSIVE_LOCK) != 0) {
-    break_locks(image);  // nobody alive has one
+    break_locks(image);  // a dead run of ours has one
     if (const int status = rbd_lock_acquire(image.handle(), RBD_LOCK_MODE_EXCLUSIVE); status < 0) {
       throw Error(ErrorKind::busy, "cannot lock the image: " + ceph_error("", "", status).problem(),
                   image.uri(), "another client opened it at the same moment; see rbd status");

@@ -4,7 +4,8 @@
 // refused first when anyone else has it open for writing (watches it). A process that was killed is
 // still a watcher for half a minute, and its last writes may be under way: what we write down in
 // the image (hamal.writer) tells that the other is a run of ours, of this host, that is dead. Only
-// then is its lock broken, which blocklists it.
+// then is its lock broken, which blocklists it. A lock of anybody else's is left, also when nobody
+// seems to live who had it: librbd itself would take it over.
 #pragma once
 #include <string>
 

@@ -87,6 +87,20 @@ class Platform {
   /// Ends a snapshot by its id, as finish(failed) does, without its document (a lost run). May be
   /// repeated; never touches what does not carry our mark.
   virtual void delete_snapshot(const std::string& vm, const std::string& snapshot_id) = 0;
+  /// Those of our bases (SnapshotInfo::state) that no change id of `needed` counts from: what a
+  /// checkpoint that was forgotten leaves. `needed` are those of all checkpoints and interrupted
+  /// runs of this installation. None on platforms that keep no bases of their own.
+  virtual std::vector<std::string> unneeded_bases(const std::string& vm,
+                                                  const std::vector<std::string>& needed) {
+    static_cast<void>(vm);
+    static_cast<void>(needed);
+    return {};
+  }
+  /// Ends one of them. May be repeated; never touches what does not carry our mark.
+  virtual void delete_base(const std::string& vm, const std::string& snapshot_id) {
+    static_cast<void>(vm);
+    static_cast<void>(snapshot_id);
+  }
   /// What changed on one disk of a snapshot since `base` (a change id; empty: full). When the base
   /// cannot be used the answer is a full with the reason (rule 4). The reader is one of
   /// open_reader()'s or of the same source.

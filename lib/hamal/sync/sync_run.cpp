@@ -9,6 +9,7 @@
 #include <system_error>
 #include <thread>
 
+#include "hamal/block/rbd_image.hpp"
 #include "hamal/sync/apply_records.hpp"
 #include "hamal/sync/disk_sync.hpp"
 #include "hamal/sync/growth.hpp"
@@ -31,9 +32,15 @@ bool is_path(const Endpoint& endpoint) {
   return endpoint.kind == EndpointKind::file || endpoint.kind == EndpointKind::device;
 }
 
+// Of which cluster a name is known only where it is attached: two sections may mean one.
 bool is_image(const Endpoint& a, const Endpoint& b) {
-  return a.kind == EndpointKind::rbd && b.kind == EndpointKind::rbd &&
-         (a.rbd.cluster.empty() || b.rbd.cluster.empty() || a.rbd.cluster == b.rbd.cluster) &&
+  if (a.kind != EndpointKind::rbd || b.kind != EndpointKind::rbd) {
+    return false;
+  }
+  if (a.ceph && b.ceph) {
+    return a.ceph->fsid() == b.ceph->fsid() && canonical_rbd(a) == canonical_rbd(b);
+  }
+  return (a.rbd.cluster.empty() || b.rbd.cluster.empty() || a.rbd.cluster == b.rbd.cluster) &&
          a.rbd.pool == b.rbd.pool && a.rbd.space == b.rbd.space && a.rbd.image == b.rbd.image;
 }
 
@@ -47,10 +54,14 @@ bool is_same(const Endpoint& source, const Endpoint& target) {
 }
 
 // Only where both are of this host: a data stream's source may be a namesake elsewhere.
-void require_other_than_source(const StreamHeader& header, const std::vector<Endpoint>& targets) {
+void require_other_than_source(const StreamHeader& header, const std::vector<Endpoint>& targets,
+                               const SyncContext& context) {
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const std::string& source = header.disks.at(i).source;
-    if (!source.empty() && is_same(parse_endpoint(source), targets[i])) {
+    if (!source.empty() &&
+        is_same(targets[i].kind == EndpointKind::rbd ? context.endpoint_of(source)
+                                                     : parse_endpoint(source),
+                targets[i])) {
       throw Error(ErrorKind::usage, "this is the source itself", targets[i].uri,
                   "choose another target");
     }
@@ -264,7 +275,7 @@ SyncResult with_version(SyncResult result, RepositoryTarget& target) {
 SyncResult run_sync(const StreamHeader& header, std::vector<PlannedDisk>& disks,
                     const std::vector<Endpoint>& targets, const SyncSource& source,
                     const SyncOptions& options, const SyncContext& context) {
-  require_other_than_source(header, targets);
+  require_other_than_source(header, targets, context);
   Run run(header, options, context);
   run.write_in_place(disks, targets);
   DiskCrew(run, source, options, context).run();

@@ -78,6 +78,11 @@ struct SyncContext {
   /// thread.
   std::function<void()> still_ours = [] {};
   std::string proxy = {};  ///< LeaseOwner::proxy, recorded with what is committed
+  /// What the source's URI means here: an image with its cluster, so that it is known again under
+  /// another name.
+  std::function<Endpoint(const std::string&)> endpoint_of = [](const std::string& uri) {
+    return parse_endpoint(uri);
+  };
 };
 
 /// `targets` are those of `disks`, in order. Throws Error(usage) when two disks have one target;

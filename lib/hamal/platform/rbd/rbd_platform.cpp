@@ -109,6 +109,29 @@ class RbdPlatform final : public Platform {
     }
   }
 
+  std::vector<std::string> unneeded_bases(const std::string& vm,
+                                          const std::vector<std::string>& needed) override {
+    const auto image = RbdImage::find(parse(vm));
+    std::vector<std::string> ids;
+    for (const RbdSnapshot& one : image ? image->snapshots() : std::vector<RbdSnapshot>()) {
+      const auto name = parse_snapshot_name(one.name);
+      if (name && name->base && name->mark == m_context.mark &&
+          !names_rbd_snapshot(needed, image->id(), one.id)) {
+        ids.push_back(name->id);
+      }
+    }
+    return ids;
+  }
+
+  void delete_base(const std::string& vm, const std::string& snapshot_id) override {
+    if (is_ours(snapshot_id)) {
+      const Endpoint endpoint = parse(vm);
+      if (RbdImage::find(endpoint)) {
+        RbdImage::open_shared(endpoint)->remove_snapshot(base_name(snapshot_id));
+      }
+    }
+  }
+
   Changes changed_extents(const SnapshotDocument&, const SnapshotDisk& disk,
                           const std::string& base) override {
     return changes_of_frozen_rbd(disk, base, m_clusters);
@@ -158,8 +181,13 @@ class RbdPlatform final : public Platform {
       const auto name = parse_snapshot_name(one.name);
       const bool old = name && name->base && name->mark == m_context.mark && kept &&
                        one.id < kept->id && !names_rbd_snapshot(still_needed, image.id(), one.id);
-      if (old) {
-        image.remove_snapshot(one.name);
+      // What somebody has protected or cloned is theirs now, and no reason to fail: what was
+      // committed is.
+      if (old && !image.try_remove_snapshot(one.name)) {
+        m_context.log.warning(
+            "{}: the snapshot {} is not needed any more and stays: it is protected or has clones "
+            "(rbd children shows them)",
+            image.uri(), one.name);
       }
     }
   }

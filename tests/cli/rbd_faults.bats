@@ -1,0 +1,137 @@
+#!/usr/bin/env bats
+# What becomes of a run when Ceph fails under it, for real: an OSD that stops for seconds, one that is killed and comes
+# back, or stays away; an object map that is invalid or gone; a key that may only read. Each time: the
+# exit status, what is said, and that the data are right afterwards.
+# shellcheck disable=SC2154 # out, err and status are set by the helpers
+
+load helpers
+load ceph_helpers
+
+setup_file() { start_ceph bluestore; }
+teardown_file() { stop_ceph; }
+
+setup() {
+  need ceph-osd rbd
+  make_world
+  ceph_section lab
+  DISK=vm-$BATS_TEST_NUMBER
+  S=rbd:east/$DISK
+  T=rbd:west/$DISK
+}
+teardown() {
+  have_osd_back
+  end_world
+}
+
+# begin_run SOURCE TARGET: a run that takes seconds, in the background; returns once it copies.
+begin_run() {
+  hamal-sync --source "$1" --target "$2" --bwlimit 1M --progress json > "$W/out" 2> "$W/progress" 3>&- &
+  RUN=$!
+  until_true 120 grep -q '"done":[1-9]' "$W/progress"
+}
+ends_with() { # STATUS
+  local status=0
+  wait "$RUN" || status=$?
+  [ "$status" = "$1" ] || { cat "$W/progress" >&2; return 1; }
+}
+
+give_up_soon() { printf '%s\n' "osd_timeout = 1s" "mon_timeout = 2s" >> "$HAMAL_CONFIG"; }
+
+@test "an OSD that stops for seconds costs seconds" {
+  source_image 6M
+  begin_run "$S" "$T"
+  stop_osd_for_now
+  sleep 3 # so long is the fault
+  wake_osd
+  ends_with 0
+  same_as_disk "$DISK"
+}
+
+@test "an OSD that is killed under the source and comes back is waited for" {
+  source_image 6M
+  begin_run "$S" "file:$W/replica.raw"
+  kill_osd
+  start_osd
+  ends_with 0
+  cmp "$W/disk.raw" "$W/replica.raw"
+}
+
+@test "an OSD that is killed under the target and comes back is waited for" {
+  source_image 6M
+  begin_run "file:$W/disk.raw" "$T"
+  kill_osd
+  start_osd
+  ends_with 0
+  same_as_disk "$DISK"
+}
+
+@test "an OSD that stays away under the source is a failure that may pass; then it goes on" {
+  source_image 16M
+  give_up_soon
+  begin_run "$S" "file:$W/replica.raw"
+  kill_osd
+  ends_with 75
+  has "$(cat "$W/progress")" "does not answer"
+  start_osd
+  cp "$W/disk.raw" "$W/then.raw"
+  write_source 4096 8192
+  succeeds hamal-sync --source "$S" --target "file:$W/replica.raw" # from the snapshot that was held
+  cmp "$W/then.raw" "$W/replica.raw"
+  succeeds hamal-sync --source "$S" --target "file:$W/replica.raw"
+  cmp "$W/disk.raw" "$W/replica.raw"
+  [ "$(rbd_admin snap ls "east/$DISK" | grep -c hamal-)" = 1 ]
+}
+
+@test "and under the target" {
+  source_image 16M
+  give_up_soon
+  begin_run "file:$W/disk.raw" "$T"
+  kill_osd
+  ends_with 75
+  has "$(cat "$W/progress")" "does not answer"
+  start_osd
+  succeeds hamal-sync --source "file:$W/disk.raw" --target "$T"
+  same_as_disk "$DISK"
+}
+
+@test "an object map that is invalid, or gone, is not believed" {
+  source_image
+  echo "diff = fast" >> "$HAMAL_CONFIG"
+  succeeds hamal-sync --source "$S" --target "$T"
+  write_source 4096 8192
+  rbd_admin feature disable "east/$DISK" object-map fast-diff
+  write_source 20480 4096
+  rbd_admin feature enable "east/$DISK" object-map fast-diff
+  hamal-snapshot create "$S" > "$W/doc"
+  hamal-cbt-read "$W/doc" --target "$T" > "$W/stream"
+  has "$(head -n 1 "$W/stream")" "the object map is invalid (rbd object-map rebuild)"
+  has "$(head -n 1 "$W/stream")" '"mode":"incremental"'
+  succeeds hamal-sync - --target "$T" < "$W/stream"
+  succeeds hamal-snapshot finish "$W/doc" --committed
+  same_as_disk "$DISK"
+  rbd_admin object-map rebuild "east/$DISK" > /dev/null
+  write_source 40960 4096
+  /usr/bin/python3 - "$CEPH/ceph.conf" << 'END'
+import sys, rados
+with rados.Rados(conffile=sys.argv[1], name="client.admin") as cluster, cluster.open_ioctx("east") as pool:
+    for name in [one.key for one in pool.list_objects() if one.key.startswith("rbd_object_map.")]:
+        pool.remove_object(name)
+END
+  succeeds hamal-sync --source "$S" --target "$T" --json
+  [ "$(result 'd["disks"][0]["mode"]')" = incremental ]
+  same_as_disk "$DISK"
+}
+
+@test "a key that may only read: no snapshot and no target, but your snapshots are read" {
+  source_image
+  ceph_section reading "user = readonly"
+  fails 1 "*capabilities*" hamal-sync --source "rbd://reading/east/$DISK" --target "file:$W/replica.raw"
+  rbd_admin snap create "east/$DISK@daily"
+  succeeds hamal-sync --source "rbd://reading/east/$DISK@daily" --target "file:$W/replica.raw"
+  cmp "$W/disk.raw" "$W/replica.raw"
+  rbd_admin create --size 24M "west/$DISK"
+  fails 1 "*capabilities*" hamal-sync --source "rbd://lab/east/$DISK" --target "rbd://reading/west/$DISK"
+  rbd_admin rm "west/$DISK"
+  fails 1 "*capabilities*" hamal-sync --source "rbd://lab/east/$DISK" --target "rbd://reading/west/$DISK"
+  [ "$(rbd_admin snap ls "east/$DISK" | grep -c 'hamal-')" = 0 ]
+}
