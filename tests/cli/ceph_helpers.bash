@@ -53,6 +53,29 @@ have_osd_back() {
   fi
 }
 
+# ceph_monitor JSON: a command to the monitor, as the administrator, and what it says.
+ceph_monitor() {
+  /usr/bin/python3 - "$CEPH/ceph.conf" "$1" << 'END'
+import rados, sys
+with rados.Rados(conffile=sys.argv[1], name="client.admin") as cluster:
+    status, out, error = cluster.mon_command(sys.argv[2], b"", timeout=60)
+    print(out.decode())
+    sys.exit(f"{sys.argv[2]}: {error}" if status else 0)
+END
+}
+
+# osd_is full|none: the OSD takes its store for full, and the monitor its pools.
+osd_is() {
+  /usr/bin/python3 - "$CEPH/ceph.conf" "$1" << 'END'
+import json, rados, sys
+with rados.Rados(conffile=sys.argv[1], name="client.admin") as cluster:
+    status, _, error = cluster.osd_command(0, json.dumps({"prefix": "injectfull", "type": sys.argv[2]}), b"", timeout=60)
+    sys.exit(f"injectfull: {status} {error}" if status else 0)
+END
+}
+pools_are_full() { ceph_monitor '{"prefix": "osd dump"}' | grep '^pool' | grep -qw full; }
+pools_have_room() { ! pools_are_full; }
+
 # source_image [BYTES]: 24 MiB with so much data (3M), holes and runs of zeros; the image is what $W/disk.raw is.
 source_image() {
   truncate -s 24M "$W/disk.raw"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # What becomes of a run when Ceph fails under it, for real: an OSD that stops for seconds, one that is killed and comes
-# back, or stays away; an object map that is invalid or gone; a key that may only read. Each time: the
+# back, or stays away; a full cluster; an object map that is invalid; a key that may only read. Each time: the
 # exit status, what is said, and that the data are right afterwards.
 # shellcheck disable=SC2154 # out, err and status are set by the helpers
 
@@ -94,7 +94,27 @@ give_up_soon() { printf '%s\n' "osd_timeout = 1s" "mon_timeout = 2s" >> "$HAMAL_
   same_as_disk "$DISK"
 }
 
-@test "an object map that is invalid, or gone, is not believed" {
+# By an OSD that takes itself for full, which makes its pools full; a pool over its quota stops a client's writes in the same way, but
+# only where a manager counts.
+@test "a full cluster takes no writes: a failure that may pass, and says so" {
+  source_image
+  succeeds hamal-sync --source "$S" --target "$T"
+  write_source 4096 8192
+  give_up_soon
+  hamal-snapshot create "$S" > "$W/doc"
+  osd_is full
+  until_true 120 pools_are_full
+  hamal-cbt-read "$W/doc" --target "$T" > "$W/stream"
+  fails 75 "*or the cluster is full: ceph status*" hamal-sync - --target "$T" < "$W/stream"
+  osd_is none
+  until_true 120 pools_have_room
+  succeeds hamal-sync - --target "$T" < "$W/stream"
+  succeeds hamal-snapshot finish "$W/doc" --committed
+  same_as_disk "$DISK"
+}
+
+# Break it: let why_no_fast_diff() not look at the flags: what was written while there was no map is missing.
+@test "an object map that is invalid is not believed" {
   source_image
   echo "diff = fast" >> "$HAMAL_CONFIG"
   succeeds hamal-sync --source "$S" --target "$T"
@@ -102,21 +122,7 @@ give_up_soon() { printf '%s\n' "osd_timeout = 1s" "mon_timeout = 2s" >> "$HAMAL_
   rbd_admin feature disable "east/$DISK" object-map fast-diff
   write_source 20480 4096
   rbd_admin feature enable "east/$DISK" object-map fast-diff
-  hamal-snapshot create "$S" > "$W/doc"
-  hamal-cbt-read "$W/doc" --target "$T" > "$W/stream"
-  has "$(head -n 1 "$W/stream")" "the object map is invalid (rbd object-map rebuild)"
-  has "$(head -n 1 "$W/stream")" '"mode":"incremental"'
-  succeeds hamal-sync - --target "$T" < "$W/stream"
-  succeeds hamal-snapshot finish "$W/doc" --committed
-  same_as_disk "$DISK"
-  rbd_admin object-map rebuild "east/$DISK" > /dev/null
-  write_source 40960 4096
-  /usr/bin/python3 - "$CEPH/ceph.conf" << 'END'
-import sys, rados
-with rados.Rados(conffile=sys.argv[1], name="client.admin") as cluster, cluster.open_ioctx("east") as pool:
-    for name in [one.key for one in pool.list_objects() if one.key.startswith("rbd_object_map.")]:
-        pool.remove_object(name)
-END
+  has "$(rbd_admin info "east/$DISK" | tr '\n' ' ')" "object map invalid"
   succeeds hamal-sync --source "$S" --target "$T" --json
   [ "$(result 'd["disks"][0]["mode"]')" = incremental ]
   same_as_disk "$DISK"

@@ -77,6 +77,7 @@ paxos min wait = 0.01
 mon tick interval = 1
 mgr initial modules =
 [osd]
+admin socket = $dir/run/osd.asok
 osd objectstore = ${CEPH_STORE:-memstore}
 memstore device bytes = $((8 << 30))
 bluestore block create = true
