@@ -102,7 +102,7 @@ TEST(OpenStackReplies, AnAttachmentTellsTheImage) {
   EXPECT_EQ(all[1].connection->driver, "iscsi");
   EXPECT_FALSE(all[2].connection.has_value());
   const auto named = [](const std::string& name) {
-    return R"({"attachments": [{"volume_id": "v", "connection_info": {"driver_volume_type": "rbd",
+    return R"({"attachments": [{"id": "a", "volume_id": "v", "connection_info": {"driver_volume_type": "rbd",
       "name": ")" +
            name + "\"}}]}";
   };

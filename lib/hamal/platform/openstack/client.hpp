@@ -13,6 +13,7 @@
 #include "hamal/platform/openstack/replies.hpp"
 #include "hamal/platform/openstack/settings.hpp"
 #include "hamal/util/error.hpp"
+#include "hamal/util/units.hpp"
 
 namespace hamal::openstack {
 
@@ -67,6 +68,27 @@ class Client {
                     object_of(call));
       }
       call.path = path + "?" + page.next;
+    }
+  }
+  /// The same for lists whose pages do not say which one comes next: until one is empty. `path`
+  /// has a "?", and T an id.
+  template <typename T>
+  std::vector<T> list_by_marker(ApiCall call,
+                                Page<T> (*parse)(std::string_view, const std::string&)) {
+    std::vector<T> all;
+    const std::string path = call.path;
+    for (;;) {
+      Page<T> page = parse(this->call(call), object_of(call));
+      if (page.items.empty()) {
+        return all;
+      }
+      if (!all.empty() && page.items.back().id == all.back().id) {
+        throw Error(ErrorKind::failed, "the list never ends: a page is that before it",
+                    object_of(call));
+      }
+      all.insert(all.end(), std::make_move_iterator(page.items.begin()),
+                 std::make_move_iterator(page.items.end()));
+      call.path = path + "&marker=" + percent_encode(all.back().id);
     }
   }
   /// Who is logged in.

@@ -54,6 +54,13 @@ std::vector<Disk> disks_of_nova(const Server& server) {
   return disks;
 }
 
+/// Cinder's list of attachments has pages and does not say so.
+std::vector<Attachment> attachments_where(const std::string& condition, Client& client) {
+  return client.list_by_marker(
+      list_call(Service::volume, "/attachments/detail?" + condition, "list the attachments"),
+      parse_attachments);
+}
+
 Machine load(Client& client, Server server) {
   std::vector<Volume> volumes;
   for (const std::string& id : server.volumes) {
@@ -67,10 +74,8 @@ Machine load(Client& client, Server server) {
       }
     }
   }
-  const std::vector<Attachment> attachments = client.list(
-      list_call(Service::volume, "/attachments/detail?instance_id=" + percent_encode(server.id),
-                "list the attachments of " + server.name),
-      parse_attachments);
+  const std::vector<Attachment> attachments =
+      attachments_where("instance_id=" + percent_encode(server.id), client);
   return machine_of(std::move(server), volumes, attachments);
 }
 
@@ -162,8 +167,7 @@ std::vector<Machine> all_machines(Client& client) {
       list_call(Service::compute, "/servers/detail", "list the servers"), parse_servers);
   const std::vector<Volume> volumes =
       client.list(list_call(Service::volume, "/volumes/detail", "list the volumes"), parse_volumes);
-  const std::vector<Attachment> attachments = client.list(
-      list_call(Service::volume, "/attachments/detail", "list the attachments"), parse_attachments);
+  const std::vector<Attachment> attachments = attachments_where("sort=id", client);
   // By server and by volume, or a thousand servers would take a million looks.
   std::map<std::string, std::vector<Volume>> by_server;
   for (const Volume& volume : volumes) {

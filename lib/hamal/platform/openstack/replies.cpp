@@ -122,6 +122,7 @@ void read_image_name(VolumeConnection& connection, const std::string& name, cons
 
 Attachment attachment_of(const Json& json, const Place& place) {
   Attachment attachment;
+  attachment.id = require_text(json, "id", place);
   attachment.volume = require_text(json, "volume_id", place);
   attachment.server = text_of(json, "instance", place);
   const Json* const info = member(json, "connection_info", place);

@@ -67,6 +67,7 @@ struct VolumeConnection {
 };
 
 struct Attachment {
+  std::string id;
   std::string volume;
   std::string server;
   std::optional<VolumeConnection> connection;
