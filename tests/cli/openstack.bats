@@ -4,7 +4,7 @@
 #
 # Lists have two entries to a page; the user of OpenStack is a plain member under the policies' new defaults, that of
 # Ceph may only read volumes: all that follows needs no more.
-# shellcheck disable=SC2154 # out, err and status are set by the helpers
+# shellcheck disable=SC2153,SC2154 # the helpers set VOLUMES, out, err and status
 
 load helpers
 load openstack_helpers
@@ -97,8 +97,10 @@ same_as_volume() { # VOLUME FILE
   hamal-cbt-read "$W/doc" --target "$T" > "$W/stream"
   in_background hamal-sync "$W/stream" --target "$T" --progress=json
   until_true 60 grep -qE '"done":[1-9]' "$W/background.err"
+  kill -STOP "$BACKGROUND" # in the middle of its reading, whatever the machine is busy with
   cloud api --as-user DELETE volumev3 "/snapshots/$(ours_in_cinder | cut -d' ' -f3)"
   cloud wait volumev3 "/snapshots/$(field "$W/doc" 'd["disks"][0]["source"].split("@snapshot-")[1]')" deleted
+  kill -CONT "$BACKGROUND"
   status=0
   wait "$BACKGROUND" || status=$?
   [ "$status" = 75 ] || { cat "$W/background.err" >&2; return 1; }

@@ -49,6 +49,7 @@ ceph_of_cloud() { # NAME [LINE…]
 }
 
 # make_vm NAME [OPTION…] GIB…: a server; its id in $SERVER, its volumes' in $VOLUMES.
+# shellcheck disable=SC2034 # the tests use them
 make_vm() {
   cloud server "$@" > "$BATS_TEST_TMPDIR/server"
   SERVER=$(sed -n 's/^server=//p' "$BATS_TEST_TMPDIR/server")
