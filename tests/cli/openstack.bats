@@ -21,7 +21,7 @@ teardown_file() { stop_openstack; }
 setup() {
   need_openstack
   make_world
-  ceph_of_cloud ceph1
+  ceph_of_cloud ceph1 "osd_timeout = 10m" # a stopped process sees time pass
   cloud_section cloud
   T="file:$W/{index}.raw"
 }
