@@ -5,9 +5,16 @@
 
 #include <fcntl.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <optional>
+#include <thread>
 
+#include "hamal/platform/vmware/change_id.hpp"
+#include "hamal/platform/vmware/changed_areas.hpp"
+#include "hamal/platform/vmware/session_slot.hpp"
+#include "hamal/platform/vmware/settings.hpp"
 #include "hamal/platform/vmware/vmware_platform.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
@@ -36,6 +43,7 @@ class VmwareLab : public PlatformLab {
  public:
   VmwareLab() : m_vsphere({"--vm", "web01:1M:off"}), m_live(m_vsphere.live("web01", 0)) {
     write_at(m_live, 0, sample_content(k_mib, 3));
+    m_config.defaults.hamal_lib_dir = m_scratch.path();
   }
   std::unique_ptr<Platform> open(const std::string& mark) override {
     return make_vmware_platform("vc", m_vsphere.section("vc"), context(mark));
@@ -59,6 +67,7 @@ class VmwareLab : public PlatformLab {
   bool tracks() const override { return true; }
 
  private:
+  ScratchDirectory m_scratch;
   Vsphere m_vsphere;
   std::string m_live;
 };
@@ -78,6 +87,7 @@ class Vmware : public ::testing::Test {
     }
     vsphere.emplace(std::vector<std::string>{"--vm", "web01:1M,2M:off", "--more", "2"});
     section = vsphere->section("vc");
+    config.defaults.hamal_lib_dir = scratch.path();
     platform = open();
   }
   void TearDown() override {
@@ -123,6 +133,7 @@ class Vmware : public ::testing::Test {
     vsphere->rules({{{"method", method}, {"do", what}, {"times", 1}, {"skip", skip}}});
   }
 
+  ScratchDirectory scratch;
   std::optional<Vsphere> vsphere;
   NamedSection section;
   Config config;
@@ -268,9 +279,10 @@ TEST_F(VmwareTraps, AnotherEpochIsAFull) {
   EXPECT_THAT(all.reason, HasSubstr("reset"));
   vsphere->forget_calls();
   EXPECT_THAT(changes(document, "52 de/x").reason, HasSubstr("no change id"));
-  const std::string& now = document.disks[0].change_id;
-  EXPECT_THAT(changes(document, now.substr(0, now.find('/')) + "/99").reason,
-              HasSubstr("reverted"));
+  std::string newer = document.disks[0].change_id;
+  newer.replace(newer.find('/'), newer.find(';') - newer.find('/'), "/99");
+  newer.replace(newer.find("snapshot-"), 9, "snapshot-9");
+  EXPECT_THAT(changes(document, newer).reason, HasSubstr("reverted"));
 }
 
 // The id to save is that of the snapshot; the vm's own moves on with the next one.
@@ -297,6 +309,85 @@ TEST_F(VmwareTraps, ARemovalIsOverWhenItsDisksAreConsolidated) {
   vsphere->set(json::object());
   create();
   EXPECT_EQ(vsphere->calls("ConsolidateVMDisks_Task"), 2);
+}
+
+// Break it: take the task's success for the removal's, or leave await_removal() out of remove().
+TEST_F(VmwareTraps, ARemovalIsOverWhenTheTreeHasItNoMore) {
+  section.values["task_timeout"] = "1s";
+  platform = open();
+  const SnapshotDocument document = create();
+  vsphere->set({{"staying", 1}});
+  const Error error = refused([&] { finish(document); });
+  EXPECT_TRUE(error.transient());
+  EXPECT_THAT(error.what(), HasSubstr("was removed, and still has it"));
+  EXPECT_THAT(snapshots(), SizeIs(1));
+  finish(document);
+  EXPECT_THAT(snapshots(), IsEmpty());
+}
+
+// A removal that was cut before its disks were consolidated. Break it: return from remove() at once
+// when the tree has no such snapshot.
+TEST_F(VmwareTraps, ARemovalThatIsRepeatedConsolidates) {
+  const SnapshotDocument document = create();
+  vsphere->set({{"consolidation", true}});
+  vsphere->happen({{"vm", "web01"}, {"do", "remove_snapshot"}, {"name", document.snapshot_id}});
+  ASSERT_TRUE(vsphere->machine("web01")["consolidation"].get<bool>());
+  finish(document);
+  EXPECT_FALSE(vsphere->machine("web01")["consolidation"].get<bool>());
+}
+
+// Break it: leave has_parent out of full().
+TEST_F(VmwareTraps, ALinkedCloneIsReadWhole) {
+  write(k_block, 100, 1);
+  vsphere->happen({{"vm", "web01"}, {"do", "linked"}, {"disk", 2000}});
+  const SnapshotDocument document = create();
+  Changes all = changes(document, {});
+  EXPECT_EQ(all.mode, SyncMode::full);
+  EXPECT_THAT(all.reason, HasSubstr("continues another disk"));
+  EXPECT_THAT(all_extents(*all.extents), ElementsAre(Extent{0, k_mib, ExtentKind::data}));
+  EXPECT_EQ(vsphere->calls("QueryChangedDiskAreas"), 0);
+  // The changes of its own layer are tracked.
+  const std::string base = document.disks[0].change_id;
+  finish(document);
+  write(3 * k_block, 1, 1);
+  EXPECT_THAT(all_extents(*changes(create(), base).extents),
+              ElementsAre(Extent{3 * k_block, k_block, ExtentKind::data}));
+}
+
+// Break it: use FindByUuid, or the first that is found.
+TEST_F(VmwareTraps, SeveralVmsWithOneUuidAreRefusedByTheirNames) {
+  vsphere.emplace(std::vector<std::string>{"--vm", "web01:1M:off", "--vm", "copy:1M:off"});
+  section = vsphere->section("vc");
+  platform = open();
+  const std::string uuid = vsphere->machine("web01")["uuid"];
+  vsphere->happen({{"vm", "copy"}, {"do", "uuid"}, {"value", uuid}});
+  const Error error = refused([&] { platform->create_snapshot(uuid, {}); });
+  EXPECT_EQ(error.kind(), ErrorKind::usage);
+  EXPECT_THAT(error.what(), HasSubstr("web01 (vm-"));
+  EXPECT_THAT(error.what(), HasSubstr("copy (vm-"));
+  for (const Vm& vm : platform->vms()) {
+    EXPECT_FALSE(vm.disks.at(0).protectable) << vm.name;
+    EXPECT_THAT(vm.disks[0].reason, HasSubstr("instance UUID"));
+  }
+  EXPECT_THAT(snapshots(), IsEmpty());
+}
+
+// Break it: use find_machine() in delete_snapshot().
+TEST_F(VmwareTraps, ASnapshotOfAVmThatIsGoneIsGone) {
+  const SnapshotDocument document = create();
+  vsphere->happen({{"vm", "web01"}, {"do", "destroy"}});
+  finish(document);
+  platform->delete_snapshot(document.vm_id, document.snapshot_id);
+  EXPECT_THAT(platform->list_snapshots(document.vm_id), IsEmpty());
+  EXPECT_EQ(refused([&] { platform->list_snapshots("web01"); }).kind(), ErrorKind::usage);
+  EXPECT_EQ(refused([&] { changes(document, {}); }).kind(), ErrorKind::usage);
+}
+
+// Break it: leave changeVersion out of the request, or the loop around it.
+TEST_F(VmwareTraps, TrackingIsEnabledInTheConfigurationThatWasLookedAt) {
+  once("ReconfigVM_Task", "fault:ConcurrentAccess");
+  EXPECT_TRUE(create().disks[0].tracked);
+  EXPECT_EQ(vsphere->calls("ReconfigVM_Task"), 2);
 }
 
 TEST_F(VmwareTraps, DisksOfMoreThanTwoTebibytes) {
@@ -475,7 +566,7 @@ TEST_F(VmwareTraps, AMachineThatIsBusyIsWaitedFor) {
 // Break it: do not forget the cookie of a session that has expired.
 TEST_F(VmwareTraps, ASessionThatExpiresIsRenewed) {
   for (const char* method : {"RetrievePropertiesEx", "QueryChangedDiskAreas", "CreateSnapshot_Task",
-                             "RemoveSnapshot_Task", "CreateContainerView"}) {
+                             "RemoveSnapshot_Task", "CreateContainerView", "ReadNextEvents"}) {
     SCOPED_TRACE(method);
     once(method, "expire");
     const SnapshotDocument document = create();
@@ -505,8 +596,101 @@ TEST_F(VmwareTraps, AMoveWhileItIsReadIsNoticed) {
   EXPECT_THAT(error.what(), HasSubstr("moved to another host"));
 }
 
+// Break it: let a reader that is opened again overwrite the place.
+TEST_F(VmwareTraps, AMoveIsNoticedThoughTheDiskWasOpenedAgain) {
+  const SnapshotDocument document = create();
+  platform->open_reader(document.disks[0]);
+  vsphere->happen({{"vm", "web01"}, {"do", "host"}});
+  platform->open_reader(document.disks[0]);
+  EXPECT_THAT(refused([&] {
+                platform->verify_snapshot(document.vm_id, document.snapshot_id, document.disks[0]);
+              }).what(),
+              HasSubstr("moved to another host"));
+}
+
+// Break it: leave the disks out of verify_snapshot()'s places.
+TEST_F(VmwareTraps, AReconfigurationWhileItIsReadIsNoticed) {
+  for (const json& event :
+       {json{{"do", "add_disk"}, {"size", k_mib}}, json{{"do", "remove_disk"}, {"disk", 2001}}}) {
+    const SnapshotDocument document = create({.disks = {"2000"}});
+    const auto reader = platform->open_reader(document.disks[0]);
+    platform->verify_snapshot(document.vm_id, document.snapshot_id, document.disks[0]);
+    json happening = event;
+    happening["vm"] = "web01";
+    vsphere->happen(happening);
+    const Error error = refused([&] {
+      platform->verify_snapshot(document.vm_id, document.snapshot_id, document.disks[0]);
+    });
+    EXPECT_TRUE(error.transient());
+    EXPECT_THAT(error.what(), HasSubstr("reconfigured"));
+    finish(document);
+  }
+}
+
+// Break it: any field of describe().
+TEST_F(Vmware, VmsAreShownWithWhereTheirDisksLieAndHow) {
+  vsphere->happen(
+      {{"vm", "web01"}, {"do", "sharing"}, {"disk", 2001}, {"value", "sharingMultiWriter"}});
+  finish(create({.disks = {"2000"}}));  // enables change tracking
+  const Vm vm = platform->vms().back();
+  ASSERT_EQ(vm.name, "web01");
+  EXPECT_THAT(vm.host, ::testing::StartsWith("DC0_"));
+  EXPECT_EQ(vm.tracking, true);
+  EXPECT_EQ(vm.disks[0].datastore, "LocalDS_0");
+  EXPECT_EQ(vm.disks[0].backing, "FlatVer2");
+  EXPECT_EQ(vm.disks[0].mode, "persistent");
+  EXPECT_EQ(vm.disks[0].sharing, "none");
+  EXPECT_EQ(vm.disks[1].sharing, "multi-writer");
+}
+
+// Break it: leave check_space() out of make(), or let why_low() compare with 0.
+TEST_F(Vmware, NoSnapshotIsMadeOnADatastoreThatIsNearlyFull) {
+  vsphere->happen({{"vm", "web01"}, {"do", "free"}, {"size", 900 * k_mib}});
+  const Error error = refused([&] { create(); });
+  EXPECT_TRUE(error.transient());
+  EXPECT_THAT(error.what(), HasSubstr("LocalDS_0 has 900 MiB left"));
+  EXPECT_EQ(vsphere->calls("CreateSnapshot_Task"), 0);
+  EXPECT_THAT(platform->why_not_to_hold("web01"), HasSubstr("LocalDS_0"));
+  section.values["datastore_min_free"] = "899M";
+  platform = open();
+  EXPECT_EQ(platform->why_not_to_hold("web01"), "");
+  create();
+}
+
+// Break it: leave the slot out of VimClient::cookie().
+TEST_F(Vmware, SoManySessionsAreOpenedAndNoMore) {
+  section.values["max_sessions"] = "2";
+  auto one = open();
+  const auto two = open();
+  one->vms();
+  two->vms();
+  const vmware::SessionLimit now{
+      .lib_dir = config.defaults.hamal_lib_dir, .most = 2, .wait = std::chrono::milliseconds(0)};
+  const Error error = refused([&] { vmware::take_session_slot(now, vsphere->endpoint(), cancel); });
+  EXPECT_EQ(error.kind(), ErrorKind::busy);
+  EXPECT_THAT(error.hint(), HasSubstr("max_sessions"));
+  one.reset();
+  EXPECT_NO_THROW(vmware::take_session_slot(now, vsphere->endpoint(), cancel));
+}
+
+// Break it: do not give the mappings to VimClient.
+TEST_F(Vmware, HostsAreFoundByTheConsolesMappings) {
+  const std::string port = vsphere->endpoint().substr(vsphere->endpoint().rfind(':'));
+  section.values["endpoint"] = "https://vcenter.invalid" + port;
+  section.values["thumbprint"] = vsphere->thumbprint();
+  config.host_mappings = {{"vcenter.invalid", {"127.0.0.1"}}};
+  EXPECT_THAT(open()->vms(), SizeIs(3));
+}
+
 TEST_F(Vmware, AFailedCreateLeavesNothingBehind) {
-  once("RetrievePropertiesEx", "fault:RuntimeFault", 4);
+  commit();
+  // Of the snapshot's own configuration: the snapshot is there by then.
+  vsphere->forget_calls();
+  finish(create());
+  const json calls = vsphere->state()["log"];
+  const auto asked = std::find(calls.rbegin(), calls.rend(), json("CreateSnapshot_Task"));
+  const auto before = std::count(asked, calls.rend(), json("RetrievePropertiesEx"));
+  once("RetrievePropertiesEx", "fault:RuntimeFault", static_cast<int>(before) + 2);
   refused([&] { create(); });
   vsphere->rules(json::array());
   EXPECT_THAT(snapshots(), IsEmpty());
@@ -549,7 +733,7 @@ TEST_F(Vmware, TheServerIsWhoItShouldBe) {
 TEST_F(Vmware, AnInventoryComesInPages) {
   vsphere->set({{"max_objects", 1}});
   EXPECT_THAT(platform->vms(), SizeIs(3));
-  EXPECT_EQ(vsphere->calls("ContinueRetrievePropertiesEx"), 2);
+  EXPECT_EQ(vsphere->calls("ContinueRetrievePropertiesEx"), 3) << "two of vms, one of hosts";
 }
 
 TEST_F(Vmware, AVmIsFoundByNameIdAndObject) {
@@ -570,6 +754,209 @@ TEST_F(Vmware, ASessionIsEndedWithItsClient) {
   EXPECT_EQ(vsphere->state()["sessions"], 0);
 }
 
+/// Disks are read by the stand-in for VDDK, also with other snapshots there.
+class VmwareReverts : public Vmware {
+ protected:
+  void SetUp() override {
+    Vmware::SetUp();
+    if (IsSkipped()) {
+      return;
+    }
+    const auto set = [](const char* name, const std::string& value) {
+      ASSERT_EQ(::setenv(name, value.c_str(), 1), 0);
+    };
+    set("VSPHERE_DIR", std::filesystem::path(vsphere->ca_file()).parent_path());
+    set("VSPHERE_TOLD", scratch.file("told"));
+    set("VSPHERE_PASSWORD", "secret & <more>");
+    set("VSPHERE_THUMBPRINT", vsphere->thumbprint());
+    section.values["read_by"] = "vddk";
+    section.values["nbdkit"] = std::string(HAMAL_SOURCE_DIR) + "/tests/lab/vsphere/nbdkit";
+    section.values["thumbprint"] = vsphere->thumbprint();
+    platform = open();
+    commit();  // enables change tracking
+  }
+  void theirs(const std::string& name) {
+    vsphere->happen({{"vm", "web01"}, {"do", "snapshot"}, {"name", name}});
+  }
+  void revert(const std::string& name, const char* how = "revert") {
+    vsphere->happen({{"vm", "web01"}, {"do", how}, {"name", name}});
+  }
+  SnapshotDocument create() { return Vmware::create({.disks = {"2000"}}); }
+  std::vector<std::byte> frozen(const SnapshotDocument& document) {
+    return read_all(*platform->open_reader(document.disks.at(0)));
+  }
+  /// What a target that holds `target` holds after a run of these changes.
+  std::vector<std::byte> applied(const SnapshotDocument& document, Changes changes,
+                                 std::vector<std::byte> target) {
+    const auto reader = platform->open_reader(document.disks.at(0));
+    for (const Extent& extent : all_extents(*changes.extents)) {
+      const auto into = std::span(target).subspan(extent.offset, extent.length);
+      std::fill(into.begin(), into.end(), std::byte{0});
+      if (extent.kind == ExtentKind::data) {
+        reader->read(extent.offset, into);
+      }
+    }
+    return target;
+  }
+};
+
+/// A checkpoint, and what its target holds.
+struct Base {
+  std::string change_id;
+  std::vector<std::byte> target;
+};
+
+// Break it: leave why_reverted() out of changes_of(), or reverted_since() out of why_reverted().
+TEST_F(VmwareReverts, ARevertToBeforeTheBaseIsAFull) {
+  theirs("before");
+  write(0, k_block, 1);
+  const SnapshotDocument first = create();
+  const Base base{first.disks[0].change_id, frozen(first)};
+  finish(first);
+  write(2 * k_block, k_block, 2);
+  revert("before");
+  theirs("more");
+  theirs("and more");
+  write(4 * k_block, k_block, 3);
+  const SnapshotDocument document = create();
+  Changes all = changes(document, base.change_id);
+  EXPECT_EQ(all.mode, SyncMode::full);
+  EXPECT_THAT(all.reason, HasSubstr("the vm was reverted to a snapshot at 20"));
+  EXPECT_EQ(applied(document, std::move(all), base.target), frozen(document));
+  // And that was needed: vSphere's own answer leaves out what the revert took away.
+  auto client =
+      std::make_shared<vmware::VimClient>(vmware::read_settings("vc", section).endpoint, cancel);
+  const auto parsed = vmware::parse_change_id(base.change_id);
+  const auto here = vmware::parse_change_id(document.disks[0].change_id);
+  ASSERT_TRUE(parsed && here);
+  auto lie = vmware::changed_areas(client,
+                                   {.vm = {"VirtualMachine", here->vm},
+                                    .snapshot = {"VirtualMachineSnapshot", here->snapshot},
+                                    .key = 2000,
+                                    .size = k_mib,
+                                    .since = parsed->tracked,
+                                    .object = "web01"},
+                                   log);
+  ASSERT_TRUE(lie);
+  EXPECT_NE(applied(document, {SyncMode::incremental, "", std::move(lie)}, base.target),
+            frozen(document));
+}
+
+// Break it: look at the events' types alone, or at the first page.
+TEST_F(VmwareReverts, ARevertIsKnownByItsTaskAndInAnyPage) {
+  theirs("before");
+  const std::string base = commit();
+  vsphere->set({{"silent_revert", true}, {"max_events", 1}});
+  revert("before");
+  Changes all = changes(create(), base);
+  EXPECT_EQ(all.mode, SyncMode::full);
+  EXPECT_THAT(all.reason, HasSubstr("reverted to a snapshot at"));
+}
+
+// Break it: take Reverted::unknown for no.
+TEST_F(VmwareReverts, WithoutEventsABaseBesideOtherSnapshotsIsAFull) {
+  theirs("before");
+  const std::string base = commit();
+  EXPECT_EQ(changes(create(), base).mode, SyncMode::incremental);
+  platform->delete_snapshot("web01", snapshots().back()["name"]);
+  vsphere->happen({{"vm", "web01"}, {"do", "forget_events"}});
+  Changes all = changes(create(), base);
+  EXPECT_EQ(all.mode, SyncMode::full);
+  EXPECT_THAT(all.reason, HasSubstr("reach back no further"));
+  platform->delete_snapshot("web01", snapshots().back()["name"]);
+  vsphere->rules({{{"method", "CreateCollectorForEvents"}, {"do", "fault:NoPermission"}}});
+  platform = open();
+  const SnapshotDocument document = create();
+  EXPECT_THAT(changes(document, base).reason, HasSubstr("NoPermission"));
+  finish(document);
+  const SnapshotDocument next = create();
+  EXPECT_THAT(changes(next, document.disks[0].change_id).reason,
+              HasSubstr("not be read at the base"));
+}
+
+// What was made after the base holds all that the base held: vSphere's answer is right then.
+TEST_F(VmwareReverts, WithoutEventsARevertToAfterALoneBaseIsNoFullAndRight) {
+  const SnapshotDocument first = create();
+  const Base base{first.disks[0].change_id, frozen(first)};
+  finish(first);
+  write(0, k_block, 1);
+  theirs("after");
+  write(2 * k_block, k_block, 2);
+  revert("after", "revert_unseen");
+  write(4 * k_block, k_block, 3);
+  vsphere->rules({{{"method", "CreateCollectorForEvents"}, {"do", "fault:NoPermission"}}});
+  const SnapshotDocument document = create();
+  Changes some = changes(document, base.change_id);
+  EXPECT_EQ(some.mode, SyncMode::incremental);
+  EXPECT_EQ(applied(document, std::move(some), base.target), frozen(document));
+}
+
+// Break it: leave why_not_descended() out. The server saw nothing of it here.
+TEST_F(VmwareReverts, TheTreeTellsOfARevertThatTheServerDidNotSee) {
+  theirs("one");
+  theirs("two");
+  const std::string on_two = commit();
+  // Further snapshots raise the ids over that of the base.
+  const auto raise = [&] {
+    for (const char* name : {"a", "b", "c", "d"}) {
+      theirs(name);
+    }
+  };
+  revert("one", "revert_unseen");
+  raise();
+  const SnapshotDocument document = create();
+  Changes away = changes(document, on_two);
+  EXPECT_EQ(away.mode, SyncMode::full);
+  EXPECT_THAT(away.reason, HasSubstr("goes on from snapshot \"one\""));
+  const std::string on_one = document.disks[0].change_id;
+  finish(document);
+  revert("two", "revert_unseen");
+  raise();
+  Changes back = changes(create(), on_one);
+  EXPECT_EQ(back.mode, SyncMode::full);
+  EXPECT_THAT(back.reason, HasSubstr("goes on from snapshot \"two\""));
+}
+
+// Break it: compare vSphere's ids alone.
+TEST_F(VmwareReverts, AnEqualIdOfAnotherSnapshotIsNotTheBase) {
+  theirs("before");
+  write(0, k_block, 1);
+  const SnapshotDocument first = create();
+  finish(first);
+  revert("before");
+  const SnapshotDocument second = create();
+  const auto a = vmware::parse_change_id(first.disks[0].change_id);
+  const auto b = vmware::parse_change_id(second.disks[0].change_id);
+  ASSERT_TRUE(a && b);
+  ASSERT_EQ(a->tracked, b->tracked) << "the simulator gives another id";
+  EXPECT_EQ(changes(second, first.disks[0].change_id).mode, SyncMode::full);
+  SnapshotDisk old = first.disks[0];
+  old.source = second.disks[0].source;
+  EXPECT_THAT(
+      refused([&] { platform->verify_snapshot(second.vm_id, second.snapshot_id, old); }).what(),
+      HasSubstr("change id is another one"));
+}
+
+// Break it: say in the document what was asked for instead of what was done.
+TEST_F(VmwareReverts, TheDocumentSaysWhetherItWasQuiesced) {
+  vsphere->happen({{"vm", "web01"}, {"do", "power"}, {"value", "poweredOn"}});
+  const SnapshotOptions wish{.quiesce = Quiesce::try_to, .disks = {"2000"}};
+  const SnapshotDocument quiesced = Vmware::create(wish);
+  EXPECT_TRUE(quiesced.quiesced);
+  finish(quiesced);
+  vsphere->set({{"quiesce_fault", "ApplicationQuiesceFault"}});
+  EXPECT_FALSE(Vmware::create(wish).quiesced);
+}
+
+// Break it: leave the vm's object out of the change id.
+TEST_F(VmwareReverts, AVmThatWasRegisteredAnewIsAFull) {
+  const std::string base = commit();
+  const SnapshotDocument document = create();
+  std::string other = base;
+  other.replace(other.find("vm=vm-"), 6, "vm=vm-9");
+  EXPECT_THAT(changes(document, other).reason, HasSubstr("registered anew"));
+}
+
 TEST(VmwareEsxi, ASingleHost) {
   if (const std::string why = why_no_vsphere(); !why.empty()) {
     GTEST_SKIP() << why;
@@ -577,6 +964,8 @@ TEST(VmwareEsxi, ASingleHost) {
   Vsphere host({"--esx", "--vm", "web01:1M:off"});
   write_at(host.live("web01", 0), 0, sample_content(k_mib, 5));
   Config config;
+  const ScratchDirectory scratch;
+  config.defaults.hamal_lib_dir = scratch.path();
   Logger log;
   CancelToken cancel;
   const auto platform =

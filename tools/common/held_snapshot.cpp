@@ -94,6 +94,32 @@ std::vector<InProgress> marks_of(State& state, const std::string& platform,
   return marks;
 }
 
+std::string why_of_another(Session& session, const std::string& platform, const std::string& vm_id,
+                           const std::string& snapshot_id) {
+  const auto is_other = [&](const std::string& name) {
+    return name != platform && session.config().platforms.contains(name);
+  };
+  const auto max_hold = session.config().sync.snapshot_max_hold;
+  for (const SnapshotRecord& record : session.state().list_snapshots()) {
+    if (!is_other(record.platform)) {
+      continue;
+    }
+    if (record.snapshot_id == snapshot_id) {
+      return "recorded by [platform " + record.platform + "]";
+    }
+    if (record.state == k_intended && record.vm_id == vm_id &&
+        snapshot_age(record.created, system_clock().wall()).age < max_hold) {
+      return "[platform " + record.platform + "] may be making it";
+    }
+  }
+  for (const InProgress& mark : session.state().list_in_progress()) {
+    if (is_other(mark.identity.platform) && mark.snapshot_id == snapshot_id) {
+      return "an interrupted run of [platform " + mark.identity.platform + "] goes on from it";
+    }
+  }
+  return {};
+}
+
 std::string interrupted_run(Session& session, const std::string& platform, const std::string& vm_id,
                             const std::string& snapshot_id) {
   const auto marks = marks_of(session.state(), platform, vm_id, snapshot_id);
@@ -122,6 +148,9 @@ std::string why_unusable(Platform& platform, const SnapshotDocument& document) {
   // anybody between two runs and may have changed; only the platform knows.
   if (!holds(platform, document.vm_id, document.snapshot_id)) {
     return "the platform does not hold it any more";
+  }
+  if (std::string why = platform.why_not_to_hold(document.vm_id); !why.empty()) {
+    return why;
   }
   try {
     for (const SnapshotDisk& disk : document.disks) {
@@ -154,23 +183,25 @@ SnapshotRecord with_known_age(SnapshotRecord record, Session& session) {
 
 void end_unrecorded(const SnapshotWish& wish, Session& session, Platform& platform) {
   State& state = session.state();
-  const std::vector<SnapshotRecord> records = state.list_snapshots();
+  const std::vector<SnapshotRecord> before = state.list_snapshots();
   std::vector<SnapshotRecord> intents;
-  std::copy_if(records.begin(), records.end(), std::back_inserter(intents),
+  std::copy_if(before.begin(), before.end(), std::back_inserter(intents),
                [&](const auto& one) { return is_of(one, wish) && one.state == k_intended; });
   if (intents.empty()) {
     return;
   }
-  // Nobody else can be making one: we hold the lock.
+  // Nobody else can be making one under this name of the platform: we hold the lock.
   for (const SnapshotRecord& intent : intents) {
-    session.log().warning("a snapshot intended at {} was never recorded: its run was killed",
-                          intent.created);
+    session.log().warning(
+        "a snapshot intended at {} was never recorded: its run failed or was killed",
+        intent.created);
   }
   for (const SnapshotInfo& info : platform.list_snapshots(wish.vm_id)) {
-    const bool recorded = std::any_of(records.begin(), records.end(), [&](const auto& one) {
+    const bool recorded = std::any_of(before.begin(), before.end(), [&](const auto& one) {
       return one.platform == wish.vm.platform && one.snapshot_id == info.id;
     });
     if (info.ours && info.state == "held" && !recorded &&
+        why_of_another(session, wish.vm.platform, wish.vm_id, info.id).empty() &&
         interrupted_run(session, wish.vm.platform, wish.vm_id, info.id).empty() &&
         !named_by_checkpoint(state, wish.vm.platform, wish.vm_id, info.id)) {
       platform.delete_snapshot(wish.vm_id, info.id);

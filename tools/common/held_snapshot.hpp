@@ -15,6 +15,13 @@ namespace hamal {
 std::vector<InProgress> marks_of(State& state, const std::string& platform,
                                  const std::string& vm_id, const std::string& snapshot_id);
 
+/// Why this snapshot is that of another [platform NAME] section of this installation, which may
+/// lead to the same server: recorded by it, needed by its interrupted run, or perhaps being made by
+/// it now (so ask the platform first). Empty: it is not. Sections that the configuration has no
+/// more do not count.
+std::string why_of_another(Session& session, const std::string& platform, const std::string& vm_id,
+                           const std::string& snapshot_id);
+
 /// When the run began that was interrupted and goes on from this snapshot: one that left an
 /// in-progress mark, or a session of a repository that was not committed. Empty: there is none.
 std::string interrupted_run(Session& session, const std::string& platform, const std::string& vm_id,

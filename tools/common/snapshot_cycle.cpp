@@ -105,8 +105,12 @@ SnapshotDocument create_recorded(const SnapshotWish& wish, Session& session, Pla
   try {
     session.check_leases();
     document = platform.create_snapshot(wish.vm.vm, wish.options);
-  } catch (...) {
-    session.state().remove_snapshot(name, intent);
+  } catch (const Error& error) {
+    // What the platform was asked for it may have done all the same, or may do yet: then the intent
+    // stays, by which the next run and delete --stale look for it.
+    if (error.kind() == ErrorKind::usage || error.kind() == ErrorKind::busy) {
+      session.state().remove_snapshot(name, intent);
+    }
     throw;
   }
   try {
@@ -244,6 +248,32 @@ std::string resolve_vm(Platform& platform, Session& session, const VmOperand& vm
   throw Error(ErrorKind::usage, "no vm of this id or name", vm.platform + ":" + vm.vm,
               near.empty() ? "`hamal-snapshot vms " + vm.platform + "` lists them"
                            : "did you mean " + near + "?");
+}
+
+std::string resolve_recorded_vm(Platform& platform, Session& session, const VmOperand& vm) {
+  try {
+    return resolve_vm(platform, session, vm);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::usage || !platform.ends_without_vm()) {
+      throw;
+    }
+    const auto is_it = [&](const SnapshotRecord& record) {
+      if (record.platform != vm.platform) {
+        return false;
+      }
+      return record.vm_id == vm.vm ||
+             (!record.document.empty() &&
+              parse_snapshot_document(record.document, "the record of " + record.snapshot_id)
+                      .vm_name == vm.vm);
+    };
+    const auto records = session.state().list_snapshots();
+    const auto known = std::find_if(records.begin(), records.end(), is_it);
+    if (known == records.end()) {
+      throw;
+    }
+    session.log().warning("{}: the vm is not there any more; a snapshot of it is recorded", vm.vm);
+    return known->vm_id;
+  }
 }
 
 std::vector<std::string> still_needed(State& state, const SnapshotDocument& document) {

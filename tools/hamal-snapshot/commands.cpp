@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/held_verdict.hpp"
 #include "common/input.hpp"
 #include "common/output.hpp"
 #include "common/snapshot_cycle.hpp"
@@ -33,7 +34,8 @@ int run_list(const SnapshotRequest& request, Session& session) {
   for (const std::string& id : ids) {
     for (SnapshotInfo& info : platform->list_snapshots(id)) {
       const bool recorded = std::any_of(records.begin(), records.end(), [&](const auto& record) {
-        return record.platform == request.vm.platform && record.snapshot_id == info.id;
+        // By whichever section of one server.
+        return record.snapshot_id == info.id && record.state != k_intended;
       });
       listed.push_back({std::move(info), recorded});
     }
@@ -59,7 +61,7 @@ int run_finish(const SnapshotRequest& request, Session& session) {
 
 int run_delete(const SnapshotRequest& request, Session& session) {
   const auto platform = session.open_platform(request.vm.platform);
-  const std::string vm_id = resolve_vm(*platform, session, request.vm);
+  const std::string vm_id = resolve_recorded_vm(*platform, session, request.vm);
   session.log().set_vm(request.vm.vm);
   const VmLock lock(session, request.vm.platform, vm_id, request.wait, session.cancel());
   for (const SnapshotInfo& info : platform->list_snapshots(vm_id)) {

@@ -2,6 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <array>
+
 #include "common/table.hpp"
 #include "hamal/util/units.hpp"
 
@@ -29,32 +32,111 @@ const char* word(StaleAction action, bool dry_run) {
 
 }  // namespace
 
+namespace {
+
+/// A column of the table that stays away when no vm has anything in it.
+struct VmColumn {
+  const char* title;
+  std::string (*text)(const Vm& vm, const VmDisk* disk);
+};
+
+constexpr std::array k_vm_columns{
+    VmColumn{"HOST", [](const Vm& vm, const VmDisk*) { return vm.host; }},
+    VmColumn{"TRACKING",
+             [](const Vm& vm, const VmDisk*) {
+               return std::string(!vm.tracking ? "" : *vm.tracking ? "on" : "off");
+             }},
+    VmColumn{"DATASTORE",
+             [](const Vm&, const VmDisk* disk) { return disk == nullptr ? "" : disk->datastore; }},
+    VmColumn{"BACKING",
+             [](const Vm&, const VmDisk* disk) { return disk == nullptr ? "" : disk->backing; }},
+    VmColumn{"MODE",
+             [](const Vm&, const VmDisk* disk) { return disk == nullptr ? "" : disk->mode; }},
+    VmColumn{"SHARING",
+             [](const Vm&, const VmDisk* disk) { return disk == nullptr ? "" : disk->sharing; }},
+};
+
+std::vector<VmColumn> used_columns(const std::vector<Vm>& vms) {
+  std::vector<VmColumn> used;
+  for (const VmColumn& column : k_vm_columns) {
+    const bool any = std::any_of(vms.begin(), vms.end(), [&](const Vm& vm) {
+      return !column.text(vm, nullptr).empty() ||
+             std::any_of(vm.disks.begin(), vm.disks.end(),
+                         [&](const VmDisk& disk) { return !column.text(vm, &disk).empty(); });
+    });
+    if (any) {
+      used.push_back(column);
+    }
+  }
+  return used;
+}
+
+Json json_of(const VmDisk& disk) {
+  Json json{{"id", disk.id},
+            {"label", disk.label},
+            {"size", disk.size},
+            {"protectable", disk.protectable},
+            {"reason", disk.reason}};
+  const auto add = [&json](const char* name, const std::string& text) {
+    if (!text.empty()) {
+      json[name] = text;
+    }
+  };
+  add("datastore", disk.datastore);
+  add("backing", disk.backing);
+  add("mode", disk.mode);
+  add("sharing", disk.sharing);
+  return json;
+}
+
+Json json_of(const Vm& vm) {
+  Json json{{"id", vm.id}, {"name", vm.name}, {"power", vm.power}};
+  if (!vm.host.empty()) {
+    json["host"] = vm.host;
+  }
+  if (vm.tracking) {
+    json["tracking"] = *vm.tracking;
+  }
+  json["disks"] = Json::array();
+  for (const VmDisk& disk : vm.disks) {
+    json["disks"].push_back(json_of(disk));
+  }
+  return json;
+}
+
+}  // namespace
+
 std::string report_vms(const std::string& platform, const std::vector<Vm>& vms,
                        ReportFormat format) {
   if (format == ReportFormat::json) {
     Json list = Json::array();
     for (const Vm& vm : vms) {
-      Json disks = Json::array();
-      for (const VmDisk& disk : vm.disks) {
-        disks.push_back({{"id", disk.id},
-                         {"label", disk.label},
-                         {"size", disk.size},
-                         {"protectable", disk.protectable},
-                         {"reason", disk.reason}});
-      }
-      list.push_back({{"id", vm.id}, {"name", vm.name}, {"power", vm.power}, {"disks", disks}});
+      list.push_back(json_of(vm));
     }
     return dump({{"platform", platform}, {"vms", list}});
   }
-  std::vector<std::vector<std::string>> rows{
-      {"VM", "ID", "POWER", "DISK", "SIZE", "PROTECTABLE", "REASON"}};
+  const std::vector<VmColumn> columns = used_columns(vms);
+  std::vector<std::vector<std::string>> rows{{"VM", "ID", "POWER", "DISK", "SIZE"}};
+  for (const VmColumn& column : columns) {
+    rows.front().emplace_back(column.title);
+  }
+  rows.front().insert(rows.front().end(), {"PROTECTABLE", "REASON"});
+  const auto add = [&](const Vm& vm, const VmDisk* disk) {
+    std::vector<std::string> row{vm.name, vm.id, vm.power, disk == nullptr ? "" : disk->id,
+                                 disk == nullptr ? "" : format_size(disk->size)};
+    for (const VmColumn& column : columns) {
+      row.push_back(column.text(vm, disk));
+    }
+    row.emplace_back(disk == nullptr ? "" : disk->protectable ? "yes" : "no");
+    row.push_back(disk == nullptr ? "" : disk->reason);
+    rows.push_back(std::move(row));
+  };
   for (const Vm& vm : vms) {
     if (vm.disks.empty()) {
-      rows.push_back({vm.name, vm.id, vm.power, "", "", "", ""});
+      add(vm, nullptr);
     }
     for (const VmDisk& disk : vm.disks) {
-      rows.push_back({vm.name, vm.id, vm.power, disk.id, format_size(disk.size),
-                      disk.protectable ? "yes" : "no", disk.reason});
+      add(vm, &disk);
     }
   }
   return format_table(rows);

@@ -48,6 +48,11 @@ class StaleSweep {
       look_at_base(info.id);
     } else if (const auto record = m_records.find(info.id); record != m_records.end()) {
       look_at_record(record->second);
+    } else if (const std::string why =
+                   why_of_another(m_session, m_request.vm.platform, m_vm_id, info.id);
+               !why.empty()) {
+      // Two sections may be two ways to one server.
+      leave(info.id, why);
     } else {
       SnapshotRecord none;
       none.platform = m_request.vm.platform;
@@ -135,11 +140,20 @@ class StaleSweep {
 std::vector<std::string> vms_of(const SnapshotRequest& request, Session& session,
                                 Platform& platform) {
   if (!request.vm.vm.empty()) {
-    return {resolve_vm(platform, session, request.vm)};
+    return {resolve_recorded_vm(platform, session, request.vm)};
   }
   std::vector<std::string> ids;
   for (const Vm& vm : platform.vms()) {
     ids.push_back(vm.id);
+  }
+  if (platform.ends_without_vm()) {
+    // What is recorded of vms that are gone.
+    for (const SnapshotRecord& record : session.state().list_snapshots()) {
+      if (record.platform == request.vm.platform &&
+          std::find(ids.begin(), ids.end(), record.vm_id) == ids.end()) {
+        ids.push_back(record.vm_id);
+      }
+    }
   }
   return ids;
 }

@@ -102,6 +102,14 @@ void add_vmware(std::vector<NamedKeySpec>& keys) {
   keys.push_back(
       key(p, "max_snapshots", pinned, allowed_count(levels),
           [levels](const string& text) { return parse_count(text, levels).has_value(); }));
+  const CountRange sessions{2, 1000};
+  keys.push_back(
+      key(p, "max_sessions", vmware, allowed_count(sessions),
+          [sessions](const string& text) { return parse_count(text, sessions).has_value(); }));
+  const SizeRange room{0, 1ULL << 60U, Unit::bytes};
+  keys.push_back(
+      key(p, "datastore_min_free", vmware, allowed_size(room),
+          [room](const string& text) { return parse_ranged_size(text, room).has_value(); }));
   const std::vector<string> ways{"auto", "vddk", "https", "nbd"};
   keys.push_back(key(p, "read_by", vmware, allowed_words(ways), one_of(ways)));
   keys.push_back(key(p, "vddk_libdir", vmware, "an absolute path", is_absolute));

@@ -21,6 +21,11 @@ struct VmDisk {
   std::uint64_t size = 0;  ///< bytes
   bool protectable = false;
   std::string reason;  ///< why not protectable, or how changes are tracked
+  // In the platform's words; empty where it has none.
+  std::string datastore = {};
+  std::string backing = {};  ///< the kind of what it lies in
+  std::string mode = {};     ///< whether snapshots hold it
+  std::string sharing = {};  ///< with other vms
 };
 
 struct Vm {
@@ -28,6 +33,8 @@ struct Vm {
   std::string name;
   std::string power;  ///< running, stopped, unknown
   std::vector<VmDisk> disks;
+  std::string host = {};           ///< where it runs; empty: the platform has no hosts
+  std::optional<bool> tracking{};  ///< whether the platform tracks its changes; nullopt: no switch
 };
 
 struct SnapshotInfo {
@@ -100,6 +107,15 @@ class Platform {
   virtual void delete_base(const std::string& vm, const std::string& snapshot_id) {
     static_cast<void>(vm);
     static_cast<void>(snapshot_id);
+  }
+  /// Whether finish_snapshot() and delete_snapshot() succeed for a vm that is gone, by its id, and
+  /// list_snapshots() has none: where a vm takes its snapshots with it.
+  virtual bool ends_without_vm() const noexcept { return false; }
+  /// Why no snapshot of the vm may be held between two runs now, as a store that fills up; empty:
+  /// it may.
+  virtual std::string why_not_to_hold(const std::string& vm_id) {
+    static_cast<void>(vm_id);
+    return {};
   }
   /// What changed on one disk of a snapshot since `base` (a change id; empty: full). When the base
   /// cannot be used the answer is a full with the reason (rule 4). The reader is one of

@@ -85,7 +85,7 @@ func (f *front) state() interface{} {
 				}
 				snaps = append(snaps, anyMap{"id": s.Self.Value, "name": s.info.Name, "description": s.info.Description, "quiesced": s.info.Quiesced, "frozen": frozen})
 			}
-			machines[v.Name] = anyMap{"id": v.Self.Value, "tracking": v.tracking(), "disks": disks, "snapshots": snaps,
+			machines[v.Name] = anyMap{"id": v.Self.Value, "tracking": v.tracking(), "disks": disks, "snapshots": snaps, "uuid": v.Config.InstanceUuid,
 				"busy": v.busy, "consolidation": v.Runtime.ConsolidationNeeded != nil && *v.Runtime.ConsolidationNeeded}
 		})
 	}
@@ -119,12 +119,64 @@ func (h *host) happen(e event) (err error) {
 		}
 		return fmt.Errorf("no snapshot %q", e.Name)
 	}
+	if e.Do == "revert" || e.Do == "revert_unseen" { // by somebody; the latter, at a host that the server does not see
+		for _, s := range v.snaps {
+			if s.info.Name == e.Name || s.Self.Value == e.Name {
+				if e.Do == "revert" {
+					postTask(v, descriptionOf("revert"))
+				} else {
+					lock.Lock()
+					was := current.SilentRevert
+					current.SilentRevert = true
+					lock.Unlock()
+					defer func() { lock.Lock(); current.SilentRevert = was; lock.Unlock() }()
+				}
+				_, fault := s.revert()
+				if fault != nil {
+					return fmt.Errorf("%T", fault)
+				}
+				return nil
+			}
+		}
+		return fmt.Errorf("no snapshot %q", e.Name)
+	}
 	simulator.Map.WithLock(v, func() { err = h.change(v, e) })
 	return err
 }
 
 func (h *host) change(v *machine, e event) error {
 	switch e.Do {
+	case "reconfigure":
+		v.reconfigured()
+		return nil
+	case "remove_disk":
+		for i, d := range v.disks {
+			if d.device.Key == e.Disk {
+				v.disks = append(v.disks[:i:i], v.disks[i+1:]...)
+				v.reconfigured()
+				v.refresh()
+				return nil
+			}
+		}
+		return fmt.Errorf("no disk %d", e.Disk)
+	case "forget_events":
+		forgetEvents()
+		return nil
+	case "uuid": // a copy that was made by hand
+		v.Config.InstanceUuid = e.Value
+		return nil
+	case "free": // of its datastore
+		store := simulator.Map.Get(v.Datastore[0]).(*simulator.Datastore)
+		store.Summary.FreeSpace = e.Size
+		return nil
+	case "destroy": // with all that it has
+		for _, s := range v.snaps {
+			simulator.Map.Remove(s.Self)
+		}
+		v.snaps, v.current = nil, nil
+		v.refresh()
+		simulator.Map.Remove(v.Self)
+		return nil
 	case "reset_tracking":
 		v.resetTracking()
 		return nil
@@ -166,6 +218,9 @@ func (h *host) change(v *machine, e event) error {
 		backing.DiskMode = e.Value
 	case e.Do == "sharing":
 		backing.Sharing = e.Value
+	case e.Do == "linked": // a clone that continues another machine's disk
+		backing.Parent = &types.VirtualDiskFlatVer2BackingInfo{VirtualDeviceFileBackingInfo: types.VirtualDeviceFileBackingInfo{
+			FileName: backing.FileName[:strings.Index(backing.FileName, "]")+1] + " template/template-000001.vmdk"}, DiskMode: backing.DiskMode}
 	case e.Do == "encrypt":
 		backing.KeyId = &types.CryptoKeyId{KeyId: e.Value}
 	case e.Do == "rdm":

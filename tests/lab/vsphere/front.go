@@ -162,6 +162,10 @@ func (f *front) answer(w *httptest.ResponseRecorder, r *http.Request, method str
 		f.continuePages(w, method, tokenOption.FindSubmatch(body))
 		return
 	}
+	if method == "CreateCollectorForEvents" {
+		createCollector(w, body)
+		return
+	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	inner := httptest.NewRecorder()
 	f.next.ServeHTTP(inner, r)

@@ -30,6 +30,8 @@ type machine struct {
 	dir                      string
 	disks                    []*disk
 	snaps                    []*snapshot // in the order they were made
+	current                  *snapshot   // on which it goes on
+	version                  int         // of its configuration
 	stunned                  bool        // since change tracking was enabled
 	busy                     bool
 }
@@ -108,7 +110,7 @@ func (v *machine) refresh() {
 	for _, d := range v.disks {
 		if backing, ok := d.device.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
 			backing.FileName = d.base
-			if len(v.snaps) > 0 {
+			if v.current != nil {
 				backing.FileName = strings.Replace(d.base, ".vmdk", fmt.Sprintf("-%06d.vmdk", len(v.snaps)), 1)
 			}
 		}
@@ -117,8 +119,11 @@ func (v *machine) refresh() {
 	v.Config.Hardware.Device = devices
 	v.Snapshot = nil
 	if len(v.snaps) > 0 {
-		last := v.snaps[len(v.snaps)-1].Self
-		v.Snapshot = &types.VirtualMachineSnapshotInfo{CurrentSnapshot: &last, RootSnapshotList: v.tree(nil)}
+		v.Snapshot = &types.VirtualMachineSnapshotInfo{RootSnapshotList: v.tree(nil)}
+		if v.current != nil {
+			at := v.current.Self
+			v.Snapshot.CurrentSnapshot = &at
+		}
 	}
 }
 
@@ -176,6 +181,7 @@ func (v *machine) task(entity mo.Reference, name string, run func() (types.AnyTy
 		}
 		return run()
 	})
+	postTask(v, descriptionOf(name))
 	// The entity of what a snapshot does is its machine, too.
 	t.Info.Entity, t.Info.EntityName = &v.Self, v.Name
 	recent := append([]types.ManagedObjectReference{t.Self}, v.RecentTask...)
@@ -186,6 +192,14 @@ func (v *machine) task(entity mo.Reference, name string, run func() (types.AnyTy
 	go t.Run()
 	close(started)
 	return t.Self, nil
+}
+
+// The words by which the log of events calls it.
+func descriptionOf(task string) string {
+	if task == "revert" {
+		return "vm.Snapshot.revert"
+	}
+	return "VirtualMachine." + task
 }
 
 func (v *machine) CreateSnapshotTask(req *types.CreateSnapshot_Task) soap.HasFault {
@@ -244,9 +258,8 @@ func (v *machine) createSnapshot(name, description string, quiesced bool) (types
 		}
 		s.info = types.VirtualMachineSnapshotTree{Snapshot: s.Self, Vm: v.Self, Name: name, Description: description,
 			Id: snapshotCount, CreateTime: time.Now().UTC(), State: v.Runtime.PowerState, Quiesced: quiesced}
-		if len(v.snaps) > 0 {
-			s.parent = v.snaps[len(v.snaps)-1]
-		}
+		s.parent = v.current
+		v.current = s
 		v.snaps = append(v.snaps, s)
 		v.stunned = v.tracking()
 		v.refresh()
@@ -273,6 +286,9 @@ func (s *snapshot) RemoveSnapshotTask(ctx *simulator.Context, req *types.RemoveS
 func (s *snapshot) remove(children bool) (types.AnyType, types.BaseMethodFault) {
 	v := s.vm
 	gone := map[*snapshot]bool{s: true}
+	if stays() {
+		return nil, nil // the task succeeds, and the tree has it still
+	}
 	simulator.Map.WithLock(v, func() {
 		var left []*snapshot
 		for _, other := range v.snaps {
@@ -287,6 +303,9 @@ func (s *snapshot) remove(children bool) (types.AnyType, types.BaseMethodFault) 
 			}
 		}
 		v.snaps = left
+		for v.current != nil && gone[v.current] {
+			v.current = v.current.parent
+		}
 		v.stunned = v.tracking()
 		needed := leaveConsolidation()
 		v.Runtime.ConsolidationNeeded = &needed
@@ -299,17 +318,9 @@ func (s *snapshot) remove(children bool) (types.AnyType, types.BaseMethodFault) 
 	return nil, nil
 }
 
-func (s *snapshot) RevertToSnapshotTask(req *types.RevertToSnapshot_Task) soap.HasFault {
-	return &methods.RevertToSnapshot_TaskBody{Fault_: simulator.Fault("not here", &types.NotSupported{})}
-}
-
 func (v *machine) RemoveAllSnapshotsTask(ctx *simulator.Context, req *types.RemoveAllSnapshots_Task) soap.HasFault {
 	// Whoever asks for this would end the snapshots of others.
 	return &methods.RemoveAllSnapshots_TaskBody{Fault_: simulator.Fault("not here", &types.NotSupported{})}
-}
-
-func (v *machine) RevertToCurrentSnapshotTask(req *types.RevertToCurrentSnapshot_Task) soap.HasFault {
-	return &methods.RevertToCurrentSnapshot_TaskBody{Fault_: simulator.Fault("not here", &types.NotSupported{})}
 }
 
 func (v *machine) ConsolidateVMDisksTask(req *types.ConsolidateVMDisks_Task) soap.HasFault {
@@ -331,8 +342,13 @@ func (v *machine) ConsolidateVMDisksTask(req *types.ConsolidateVMDisks_Task) soa
 
 func (v *machine) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM_Task) soap.HasFault {
 	body := &methods.ReconfigVM_TaskBody{}
+	if req.Spec.ChangeVersion != "" && req.Spec.ChangeVersion != v.Config.ChangeVersion {
+		body.Fault_ = simulator.Fault("The object has already been modified", &types.ConcurrentAccess{})
+		return body
+	}
 	ref, fault := v.task(v, "reconfigure", func() (types.AnyType, types.BaseMethodFault) {
 		simulator.Map.WithLock(v, func() {
+			v.reconfigured()
 			if req.Spec.ChangeTrackingEnabled != nil && !ignoreTracking() {
 				was := v.tracking()
 				v.Config.ChangeTrackingEnabled = req.Spec.ChangeTrackingEnabled

@@ -72,6 +72,7 @@ func main() {
 	model.Datastore = 1
 	check(model.Create())
 	defer model.Remove()
+	addSearchIndex()
 	h := &host{datacenter: "DC0"}
 	if *esx {
 		h.datacenter = "ha-datacenter"

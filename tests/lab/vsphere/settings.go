@@ -39,6 +39,9 @@ type settings struct {
 	Consolidation bool    `json:"consolidation"`   // removing a snapshot leaves disks to be consolidated
 	DoubleEncoded bool    `json:"double_encoded"`  // /folder wants dcPath and dsName encoded twice, as vCenter
 	NoFolder      bool    `json:"no_folder"`       // /folder is forbidden
+	Staying       int     `json:"staying"`         // so many removals of snapshots succeed and remove nothing
+	SilentRevert  bool    `json:"silent_revert"`   // the log of events does not tell of reverts; their tasks it does
+	MaxEvents     int     `json:"max_events"`      // of one answer; 0: as asked for
 }
 
 var (
@@ -73,6 +76,13 @@ func ignoreTracking() bool     { return locked(func() bool { return current.Igno
 func leaveConsolidation() bool { return locked(func() bool { return current.Consolidation }) }
 func taskDelay() time.Duration {
 	return locked(func() time.Duration { return time.Duration(current.TaskDelay) * time.Millisecond })
+}
+
+func stays() bool {
+	return locked(func() bool {
+		current.Staying--
+		return current.Staying >= 0
+	})
 }
 
 func untracked(key int32) bool {

@@ -37,6 +37,8 @@ class World(unittest.TestCase):
         self.vm = self.machine()["id"]
 
     def tearDown(self):
+        while self.machine()["busy"]:
+            pass  # its snapshot is still to come
         for snapshot in self.machine()["snapshots"]:
             self.sim.tell("machine", {"vm": "web01", "do": "remove_snapshot", "name": snapshot["id"]})
 
@@ -143,6 +145,31 @@ class Changes(World):
         self.poke((5 << 39) + 512, b"far away", disk=-1)
         snapshot, _ = self.client.snapshot(self.vm)
         self.assertEqual(self.client.changed(self.vm, snapshot, key, "*", 3 << 40)[0], [(5 << 39, 65536)])
+
+    def test_where_a_machine_is_reverted_old_ids_lie(self):
+        self.client.track(self.vm)
+        theirs, _ = self.client.snapshot(self.vm, "theirs")
+        self.poke(0, b"x" * 65536)
+        _, base = self.client.snapshot(self.vm, "base")
+        self.poke(MIB, b"later")
+        self.client.wait(self.client.call(f'<RevertToSnapshot_Task xmlns="urn:vim25"><_this type="VirtualMachineSnapshot">{theirs}</_this></RevertToSnapshot_Task>'))
+        live = pathlib.Path(self.machine()["disks"][0]["live"])
+        self.assertEqual(live.read_bytes(), pathlib.Path(self.machine()["snapshots"][0]["frozen"]["2000"]).read_bytes())
+        _, again = self.client.snapshot(self.vm, "again")
+        self.assertEqual(again, base, "the same ids for other contents")
+        self.poke(2 * MIB, b"new")
+        last, _ = self.client.snapshot(self.vm, "last")
+        self.assertEqual(self.client.changed(self.vm, last, 2000, base[0], 8 * MIB)[0], [(2 * MIB, 65536)])
+        collector = re.search(r'type="EventHistoryCollector">([^<]+)', self.client.call(
+            '<CreateCollectorForEvents xmlns="urn:vim25"><_this type="EventManager">EventManager</_this><filter><entity>'
+            f'<entity type="VirtualMachine">{self.vm}</entity><recursion>self</recursion></entity></filter></CreateCollectorForEvents>'))[1]
+        events = self.client.call(f'<ReadNextEvents xmlns="urn:vim25"><_this type="EventHistoryCollector">{collector}</_this>'
+                                  "<maxCount>1000</maxCount></ReadNextEvents>")
+        self.assertIn("VmStateRevertedToSnapshot", events)
+        self.assertIn("vm.Snapshot.revert", events)
+        self.poke(3 * MIB, b"gone")
+        self.client.wait(self.client.call(f'<RevertToCurrentSnapshot_Task xmlns="urn:vim25"><_this type="VirtualMachine">{self.vm}</_this></RevertToCurrentSnapshot_Task>'))
+        self.assertEqual(live.read_bytes()[3 * MIB:3 * MIB + 4], bytes(4))
 
     def test_stale_trees_keep_the_children(self):
         self.sim.tell("machine", {"vm": "web01", "do": "snapshot", "name": "theirs"})

@@ -18,17 +18,18 @@ constexpr std::array<std::string_view, 5> k_tracked_backings{
     "VirtualDiskSeSparseBackingInfo", "VirtualDiskRawDiskMappingVer1BackingInfo",
     "VirtualDiskRawDiskVer2BackingInfo"};
 
-void add_snapshots(const XmlElement& tree, std::vector<Snapshot>& into) {
+void add_snapshots(const XmlElement& tree, const std::string& parent, std::vector<Snapshot>& into) {
   const XmlElement* const object = tree.find("snapshot");
   if (object != nullptr) {
     into.push_back({.object = object->reference(),
                     .name = tree.text_of("name"),
                     .description = tree.text_of("description"),
-                    .created = tree.text_of("createTime")});
+                    .created = tree.text_of("createTime"),
+                    .parent = parent});
   }
   for (const XmlElement& child : tree.children) {
     if (child.name == "childSnapshotList") {
-      add_snapshots(child, into);
+      add_snapshots(child, object == nullptr ? parent : object->text, into);
     }
   }
 }
@@ -62,7 +63,9 @@ Disk disk_of(const XmlElement& device, const std::map<std::int64_t, std::string>
   disk.compatibility = backing->text_of("compatibilityMode");
   disk.change_id = backing->text_of("changeId");
   disk.datastore = backing->text_of("datastore");
+  disk.uuid = backing->text_of("uuid");
   disk.encrypted = backing->find("keyId") != nullptr;
+  disk.has_parent = backing->find("parent") != nullptr;
   return disk;
 }
 
@@ -94,6 +97,7 @@ std::vector<std::string> machine_paths() {
           "config.instanceUuid",
           "config.version",
           "config.template",
+          "config.changeVersion",
           "config.changeTrackingEnabled",
           "config.hardware.device",
           "capability.changeTrackingSupported",
@@ -133,6 +137,7 @@ Machine machine_of(const ObjectProperties& properties) {
   machine.connection = properties.text("runtime.connectionState");
   machine.host = properties.text("runtime.host");
   machine.version = properties.text("config.version");
+  machine.change_version = properties.text("config.changeVersion");
   machine.is_template = properties.flag("config.template").value_or(false);
   machine.tracking = properties.flag("config.changeTrackingEnabled").value_or(false);
   machine.tracking_supported = properties.flag("capability.changeTrackingSupported").value_or(true);
@@ -144,7 +149,7 @@ Machine machine_of(const ObjectProperties& properties) {
   if (const XmlElement* const info = properties.find("snapshot")) {
     for (const XmlElement& root : info->children) {
       if (root.name == "rootSnapshotList") {
-        add_snapshots(root, machine.snapshots);
+        add_snapshots(root, {}, machine.snapshots);
       }
     }
   }
@@ -197,16 +202,53 @@ std::string why_untracked(const Machine& machine, const Disk& disk) {
   return {};
 }
 
+namespace {
+
+/// "FlatVer2" of VirtualDiskFlatVer2BackingInfo.
+std::string short_backing(std::string backing) {
+  constexpr std::string_view k_before = "VirtualDisk";
+  constexpr std::string_view k_after = "BackingInfo";
+  if (backing.starts_with(k_before)) {
+    backing.erase(0, k_before.size());
+  }
+  if (backing.ends_with(k_after)) {
+    backing.resize(backing.size() - k_after.size());
+  }
+  return backing;
+}
+
+std::string datastore_name(const std::string& file) {
+  const std::size_t close = file.find(']');
+  return file.starts_with('[') && close != std::string::npos ? file.substr(1, close - 1)
+                                                             : std::string();
+}
+
+std::string sharing_word(const Disk& disk) {
+  if (disk.sharing == "sharingMultiWriter") {
+    return "multi-writer";
+  }
+  return disk.shared_bus.empty() || disk.shared_bus == "noSharing" ? "none" : disk.shared_bus;
+}
+
+}  // namespace
+
 Vm describe(const Machine& machine) {
   Vm vm;
   vm.id = machine.id;
   vm.name = machine.name;
   vm.power = power_word(machine.power);
+  vm.host = machine.host;
+  vm.tracking = machine.tracking;
   for (const Disk& disk : machine.disks) {
     VmDisk shown{.id = disk.id(),
                  .label = disk.label,
                  .size = disk.size,
-                 .reason = why_unprotectable(machine, disk)};
+                 .reason = why_unprotectable(machine, disk),
+                 .datastore = datastore_name(disk.file),
+                 .backing = short_backing(disk.backing) +
+                            (disk.compatibility.empty() ? "" : " " + disk.compatibility),
+                 .mode = disk.mode,
+                 .sharing = sharing_word(disk)};
     shown.protectable = shown.reason.empty();
     if (shown.protectable) {
       const std::string untracked = why_untracked(machine, disk);
@@ -229,45 +271,91 @@ namespace {
 
 constexpr std::size_t k_uuid_length = 36;
 
-/// By the index, in one call; nothing when it knows none.
-ManagedObject by_uuid(VimClient& client, const std::string& uuid) {
-  VimRequest request("FindByUuid", client.content().search_index);
-  request.text("uuid", uuid).flag("vmSearch", true).flag("instanceUuid", true);
-  const XmlElement reply = client.call(request, Repeat::yes);
-  const XmlElement* const found = reply.find("returnval");
-  return found == nullptr ? ManagedObject() : found->reference();
+bool is_uuid(const std::string& vm) {
+  return vm.size() == k_uuid_length && std::count(vm.begin(), vm.end(), '-') == 4;
 }
 
-ManagedObject by_name(VimClient& client, const std::string& vm, const std::string& platform) {
+/// By the index, in one call.
+std::vector<ManagedObject> by_uuid(VimClient& client, const std::string& uuid) {
+  VimRequest request("FindAllByUuid", client.content().search_index);
+  request.text("uuid", uuid).flag("vmSearch", true).flag("instanceUuid", true);
+  const XmlElement reply = client.call(request, Repeat::yes);
+  std::vector<ManagedObject> found;
+  for (const XmlElement& child : reply.children) {
+    if (child.name == "returnval") {
+      found.push_back(child.reference());
+    }
+  }
+  return found;
+}
+
+std::vector<ManagedObject> by_name(VimClient& client, const std::string& vm) {
   std::vector<ManagedObject> found;
   retrieve_all(client, "VirtualMachine", {"name"}, [&](const ObjectProperties& one) {
     if (one.object.id == vm || one.text("name") == vm) {
       found.push_back(one.object);
     }
   });
-  if (found.size() > 1) {
-    throw Error(ErrorKind::usage, std::to_string(found.size()) + " vms have this name",
-                platform + ":" + vm,
-                "name one by its id: hamal-snapshot vms " + platform + " lists them");
+  return found;
+}
+
+[[noreturn]] void refuse_ambiguity(VimClient& client, const std::vector<ManagedObject>& found,
+                                   const std::string& object, const std::string& platform) {
+  constexpr std::size_t k_shown = 5;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(found.size(), k_shown); ++i) {
+    names += (i == 0 ? "" : ", ") + retrieve(client, found[i], {"name"}).text("name") + " (" +
+             found[i].id + ")";
   }
-  return found.empty() ? ManagedObject() : found.front();
+  throw Error(ErrorKind::usage,
+              std::to_string(found.size()) + " vms are called this: " + names +
+                  (found.size() > k_shown ? " …" : ""),
+              object,
+              "name one by its object, or give the copies instance UUIDs of their own: "
+              "hamal-snapshot vms " +
+                  platform + " lists them");
 }
 
 }  // namespace
 
+bool is_machine_id(const std::string& vm) {
+  constexpr std::string_view k_object = "vm-";
+  return is_uuid(vm) || (vm.starts_with(k_object) && vm.size() > k_object.size() &&
+                         vm.find_first_not_of("0123456789", k_object.size()) == std::string::npos);
+}
+
+std::optional<Machine> seek_machine(VimClient& client, const std::string& vm,
+                                    const std::string& platform) {
+  std::vector<ManagedObject> found;
+  if (is_uuid(vm)) {
+    found = by_uuid(client, vm);
+  }
+  if (found.empty()) {
+    found = by_name(client, vm);
+  }
+  if (found.size() > 1) {
+    refuse_ambiguity(client, found, platform + ":" + vm, platform);
+  }
+  if (found.empty()) {
+    return std::nullopt;
+  }
+  try {
+    return machine_of(retrieve(client, found.front(), machine_paths()));
+  } catch (const VimFault& fault) {
+    if (fault.fault() != "ManagedObjectNotFound") {
+      throw;
+    }
+    return std::nullopt;  // removed between two calls
+  }
+}
+
 Machine find_machine(VimClient& client, const std::string& vm, const std::string& platform) {
-  ManagedObject object;
-  if (vm.size() == k_uuid_length && std::count(vm.begin(), vm.end(), '-') == 4) {
-    object = by_uuid(client, vm);
-  }
-  if (object.empty()) {
-    object = by_name(client, vm, platform);
-  }
-  if (object.empty()) {
+  std::optional<Machine> found = seek_machine(client, vm, platform);
+  if (!found) {
     throw Error(ErrorKind::usage, "no such vm", platform + ":" + vm,
                 "hamal-snapshot vms " + platform + " lists those that the user may see");
   }
-  return machine_of(retrieve(client, object, machine_paths()));
+  return std::move(*found);
 }
 
 }  // namespace hamal::vmware

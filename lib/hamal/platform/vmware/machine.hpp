@@ -23,7 +23,10 @@ struct Disk {
   std::string compatibility;  ///< of a raw device: physicalMode or virtualMode
   std::string change_id;      ///< of a snapshot's disk; empty: not tracked
   std::string datastore;      ///< its id
+  std::string uuid;           ///< of its backing; empty where that has none
   bool encrypted = false;
+  /// Its backing continues another disk: of a snapshot before it, or of a linked clone's template.
+  bool has_parent = false;
 
   std::string id() const { return std::to_string(key); }
   /// Whether a disk of this backing can have a change id at all.
@@ -34,7 +37,8 @@ struct Snapshot {
   ManagedObject object;
   std::string name;
   std::string description;
-  std::string created;  ///< as the server writes it
+  std::string created;   ///< as the server writes it
+  std::string parent{};  ///< the id of the snapshot it was made on; empty: of none
 };
 
 struct Machine {
@@ -49,7 +53,8 @@ struct Machine {
   bool tracking = false;  ///< changeTrackingEnabled
   bool tracking_supported = true;
   bool consolidation_needed = false;
-  bool readable = false;  ///< false: its configuration could not be read
+  bool readable = false;       ///< false: its configuration could not be read
+  std::string change_version;  ///< of its configuration: another after each change
   std::vector<Disk> disks;
   std::vector<Snapshot> snapshots;  ///< parents before their children
   std::vector<ManagedObject> recent_tasks;
@@ -70,8 +75,14 @@ std::string why_unprotectable(const Machine& machine, const Disk& disk);
 /// Why no change id can be expected of it as the vm is now; empty: it is tracked.
 std::string why_untracked(const Machine& machine, const Disk& disk);
 
-/// The one vm with that id, object id ("vm-36") or name. Throws Error(usage) when there is none, or
-/// several of that name.
+/// Whether that is how a vm's id looks (an instance UUID, or "vm-36"), and not a name alone.
+bool is_machine_id(const std::string& vm);
+/// The one vm with that id, object id ("vm-36") or name; nullopt: there is none. Throws
+/// Error(usage) that names them when there are several: copied by hand they share their instance
+/// UUID.
+std::optional<Machine> seek_machine(VimClient& client, const std::string& vm,
+                                    const std::string& platform);
+/// The same; throws Error(usage) when there is none.
 Machine find_machine(VimClient& client, const std::string& vm, const std::string& platform);
 
 }  // namespace hamal::vmware

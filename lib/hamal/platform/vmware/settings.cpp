@@ -112,6 +112,17 @@ Settings read_settings(const std::string& name, const NamedSection& section) {
     refuse(section, "max_snapshots", "not a count of snapshots", allowed_count(levels));
   }
   settings.max_snapshots = static_cast<unsigned>(*most);
+  const CountRange sessions{2, 1000};
+  const auto most_sessions = parse_count(section.get("max_sessions", "50"), sessions);
+  if (!most_sessions) {
+    refuse(section, "max_sessions", "not a count of sessions", allowed_count(sessions));
+  }
+  settings.max_sessions = static_cast<unsigned>(*most_sessions);
+  const auto min_free = parse_size(section.get("datastore_min_free", "1G"));
+  if (!min_free) {
+    refuse(section, "datastore_min_free", "not a size", "for example 5G");
+  }
+  settings.datastore_min_free = *min_free;
   settings.read_by = read_by_of(section);
   settings.vddk = vddk_of(section);
   settings.nbd_uri = section.get("nbd_uri");

@@ -28,7 +28,9 @@ struct Settings {
   VimEndpoint endpoint;
   EnableTracking enable_tracking = EnableTracking::no;
   std::chrono::milliseconds task_timeout{3'600'000};
-  unsigned max_snapshots = 16;  ///< of a vm, ours too
+  unsigned max_snapshots = 16;                    ///< of a vm, ours too
+  unsigned max_sessions = 50;                     ///< of this proxy at the server
+  std::uint64_t datastore_min_free = 1ULL << 30;  ///< bytes
   ReadBy read_by = ReadBy::automatic;
   VddkSettings vddk;
   std::string nbd_uri;  ///< with {vm}, {vm_id}, {object}, {disk}, {snapshot}

@@ -9,6 +9,8 @@
 #include <array>
 
 #include "hamal/block/endpoint.hpp"
+#include "hamal/platform/vmware/datastores.hpp"
+#include "hamal/platform/vmware/events.hpp"
 #include "hamal/platform/vmware/task.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/time.hpp"
@@ -108,6 +110,18 @@ void SnapshotMaker::check_room(const Machine& machine) const {
   }
 }
 
+void SnapshotMaker::check_space(const Machine& machine, const Chosen& chosen) {
+  const std::string why =
+      why_low(*m_client, chosen.disks, m_settings.datastore_min_free, m_context.log);
+  if (!why.empty()) {
+    throw Error(
+        ErrorKind::failed, "no snapshot is made: " + why, machine.name,
+        "make room on it, or lower datastore_min_free: a snapshot grows with what the guest "
+        "writes",
+        Transience::transient);
+  }
+}
+
 Machine SnapshotMaker::enable_tracking(const Machine& machine) {
   if (machine.tracking || m_settings.enable_tracking == EnableTracking::no ||
       !machine.tracking_supported) {
@@ -118,17 +132,45 @@ Machine SnapshotMaker::enable_tracking(const Machine& machine) {
                           machine.name);
     return machine;
   }
-  VimRequest request("ReconfigVM_Task", machine.object);
-  request.begin("spec").flag("changeTrackingEnabled", true).end();
-  run_task(*m_client, request, Repeat::yes, "enabling change tracking of " + machine.name,
-           m_settings.task_timeout);
-  Machine now = m_snapshots.look(machine);
+  Machine now = switch_on(machine);
+  if (!now.snapshots.empty()) {
+    m_context.log.warning("{}: a snapshot was made while change tracking was enabled",
+                          machine.name);
+  }
   if (now.tracking) {
     m_context.log.info("{}: change tracking was enabled", machine.name);
   } else {
     m_context.log.warning("{}: change tracking was enabled and still is off", machine.name);
   }
   return now;
+}
+
+Machine SnapshotMaker::switch_on(const Machine& machine) {
+  constexpr int k_tries = 5;
+  for (int tries = 1;; ++tries) {
+    // Another process may have done it, or made a snapshot, since the vm was looked at; and may do
+    // so until the server refuses this request, which is for one version of the configuration.
+    Machine now = m_snapshots.look(machine);
+    if (now.tracking || !now.snapshots.empty()) {
+      return now;
+    }
+    VimRequest request("ReconfigVM_Task", machine.object);
+    request.begin("spec");
+    if (!now.change_version.empty()) {
+      request.text("changeVersion", now.change_version);
+    }
+    request.flag("changeTrackingEnabled", true).end();
+    try {
+      run_task(*m_client, request, Repeat::yes, "enabling change tracking of " + machine.name,
+               m_settings.task_timeout);
+      return m_snapshots.look(machine);
+    } catch (const VimFault& fault) {
+      if (fault.fault() != "ConcurrentAccess" || tries == k_tries) {
+        throw;
+      }
+      m_context.log.debug("{}: its configuration was changed meanwhile", machine.name);
+    }
+  }
 }
 
 Quiesced SnapshotMaker::create(const Machine& machine, const std::string& id, Quiesce quiesce) {
@@ -150,16 +192,16 @@ Quiesced SnapshotMaker::create(const Machine& machine, const std::string& id, Qu
   return Quiesced::no;
 }
 
-std::vector<Disk> SnapshotMaker::frozen_disks(const Machine& machine, const std::string& id,
-                                              const Chosen& chosen) {
-  const Machine now = m_snapshots.look(machine);
-  const Snapshot* const snapshot = find_snapshot(now, id);
+SnapshotMaker::Made SnapshotMaker::made(const Machine& machine, const std::string& id,
+                                        const Chosen& chosen) {
+  Made result{.machine = m_snapshots.look(machine), .snapshot = {}, .disks = {}};
+  const Snapshot* const snapshot = find_snapshot(result.machine, id);
   if (snapshot == nullptr) {
     throw Error(ErrorKind::failed, "the snapshot is gone as soon as it was made", machine.name,
                 "somebody removes snapshots: see the vm's tasks", Transience::transient);
   }
+  result.snapshot = *snapshot;
   const std::vector<Disk> all = snapshot_disks(*m_client, snapshot->object);
-  std::vector<Disk> disks;
   for (const Disk& wanted : chosen.disks) {
     const Disk* const found = find_disk(all, wanted.key);
     if (found == nullptr) {
@@ -167,13 +209,14 @@ std::vector<Disk> SnapshotMaker::frozen_disks(const Machine& machine, const std:
                   machine.name + "/" + wanted.id(), "the vm was changed meanwhile: run it again",
                   Transience::transient);
     }
-    disks.push_back(*found);
+    result.disks.push_back(*found);
   }
-  return disks;
+  return result;
 }
 
 SnapshotDocument SnapshotMaker::describe(const Machine& machine, const std::string& id,
-                                         const Chosen& chosen, const std::vector<Disk>& disks) {
+                                         const Chosen& chosen, const Made& made,
+                                         const EventMark& before) {
   SnapshotDocument document;
   document.platform = m_settings.platform;
   document.platform_type = "vmware";
@@ -181,36 +224,42 @@ SnapshotDocument SnapshotMaker::describe(const Machine& machine, const std::stri
   document.vm_name = machine.name;
   document.snapshot_id = id;
   document.created = rfc3339(system_clock().wall());
-  for (const Disk& disk : disks) {
+  for (const Disk& disk : made.disks) {
+    const std::string change_id =
+        to_string(change_id_of(made.machine, made.snapshot, disk, before));
     const std::string untracked = why_untracked(machine, disk);
     const std::uint64_t place = place_of(machine, disk.key);
     document.disks.push_back(
         {.id = disk.id(),
          .label = disk.label,
          .size = disk.size,
-         .change_id = disk.change_id,
+         .change_id = change_id,
          .source = platform_uri(m_settings.platform, machine.id, disk.id(), id),
-         .tracked = !disk.change_id.empty(),
-         .untracked_reason = !disk.change_id.empty() ? ""
-                             : untracked.empty()     ? "its snapshot has no change id"
-                                                     : untracked,
+         .tracked = !change_id.empty(),
+         .untracked_reason = !change_id.empty()  ? ""
+                             : untracked.empty() ? "its snapshot has no change id"
+                                                 : untracked,
          .index = place == document.disks.size() ? std::nullopt : std::optional(place)});
   }
-  document.hardware = hardware_of(*m_client, machine, disks, chosen.left_out);
+  document.hardware = hardware_of(*m_client, machine, made.disks, chosen.left_out);
   return document;
 }
 
 SnapshotDocument SnapshotMaker::make(Machine machine, const SnapshotOptions& options) {
   const Chosen chosen = choose(machine, options);
   check_room(machine);
+  check_space(machine, chosen);
   if (machine.consolidation_needed) {
     m_snapshots.consolidate(machine);
   }
   machine = enable_tracking(machine);
   const std::string id = new_snapshot_id(m_context.mark);
+  // Before it is asked for: a revert that comes between both is told of twice and not missed.
+  const EventMark before = newest_event(*m_client, machine, m_context.log);
   try {
     Quiesced quiesced = create(machine, id, options.quiesce);
-    std::vector<Disk> disks = frozen_disks(machine, id, chosen);
+    Made frozen = made(machine, id, chosen);
+    const auto& disks = frozen.disks;
     const bool missing = std::any_of(disks.begin(), disks.end(), [&](const Disk& disk) {
       return disk.change_id.empty() && why_untracked(machine, disk).empty();
     });
@@ -218,9 +267,9 @@ SnapshotDocument SnapshotMaker::make(Machine machine, const SnapshotOptions& opt
       m_context.log.info("{}: the snapshot has no change ids: making another one", machine.name);
       m_snapshots.remove(machine, id);
       quiesced = create(machine, id, options.quiesce);
-      disks = frozen_disks(machine, id, chosen);
+      frozen = made(machine, id, chosen);
     }
-    SnapshotDocument document = describe(machine, id, chosen, disks);
+    SnapshotDocument document = describe(machine, id, chosen, frozen, before);
     document.quiesced = quiesced == Quiesced::yes;
     return document;
   } catch (...) {
@@ -232,7 +281,10 @@ SnapshotDocument SnapshotMaker::make(Machine machine, const SnapshotOptions& opt
 void SnapshotMaker::undo(const Machine& machine, const std::string& id) noexcept {
   try {
     const CancelToken uninterrupted;
-    VimClient client(m_settings.endpoint, uninterrupted);
+    // The run's own session may hold the last of those there are.
+    VimEndpoint endpoint = m_settings.endpoint;
+    endpoint.sessions = {};
+    VimClient client(endpoint, uninterrupted);
     // Somebody may be waiting for our end; the next run finds what is left.
     Settings impatient = m_settings;
     impatient.task_timeout = std::min<std::chrono::milliseconds>(impatient.task_timeout, k_undo);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "hamal/platform/platform.hpp"
+#include "hamal/platform/vmware/change_id.hpp"
 #include "hamal/platform/vmware/hardware.hpp"
 #include "hamal/platform/vmware/settings.hpp"
 #include "hamal/platform/vmware/snapshots.hpp"
@@ -32,12 +33,19 @@ class SnapshotMaker {
   };
   Chosen choose(const Machine& machine, const SnapshotOptions& options) const;
   void check_room(const Machine& machine) const;
+  void check_space(const Machine& machine, const Chosen& chosen);
   Machine enable_tracking(const Machine& machine);
+  Machine switch_on(const Machine& machine);
   Quiesced create(const Machine& machine, const std::string& id, Quiesce quiesce);
-  std::vector<Disk> frozen_disks(const Machine& machine, const std::string& id,
-                                 const Chosen& chosen);
+  /// What was made, as the server has it.
+  struct Made {
+    Machine machine;
+    Snapshot snapshot;
+    std::vector<Disk> disks;
+  };
+  Made made(const Machine& machine, const std::string& id, const Chosen& chosen);
   SnapshotDocument describe(const Machine& machine, const std::string& id, const Chosen& chosen,
-                            const std::vector<Disk>& disks);
+                            const Made& made, const EventMark& before);
 
   std::shared_ptr<VimClient> m_client;
   const Settings& m_settings;

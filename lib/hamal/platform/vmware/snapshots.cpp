@@ -13,6 +13,9 @@ namespace {
 constexpr std::string_view k_prefix = "hamal-";
 constexpr std::size_t k_mark_digits = 8;
 constexpr std::size_t k_random_digits = 16;
+/// How long the tree of snapshots may lag behind the task that removed one of them.
+constexpr std::chrono::milliseconds k_tree_lag{60'000};
+constexpr int k_tree_pause_ms = 250;
 
 bool is_hex(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
@@ -65,13 +68,15 @@ Machine Snapshots::look(const Machine& machine) {
   return machine_of(retrieve(m_client, machine.object, machine_paths()));
 }
 
-void Snapshots::await_creation(const Machine& machine) {
-  for (const ManagedObject& task : look(machine).recent_tasks) {
+bool Snapshots::await_creation(const Machine& machine) {
+  bool waited = false;
+  for (const ManagedObject& task : machine.recent_tasks) {
     try {
       const ObjectProperties info = retrieve(m_client, task, {"info.descriptionId", "info.state"});
       const std::string state = info.text("info.state");
       if (info.text("info.descriptionId") == "VirtualMachine.createSnapshot" &&
           (state == "queued" || state == "running")) {
+        waited = true;
         wait_for_task(m_client, task, "the snapshot of " + machine.name, m_settings.task_timeout);
       }
     } catch (const VimFault& fault) {
@@ -79,10 +84,11 @@ void Snapshots::await_creation(const Machine& machine) {
       m_log.debug("{}: a task ended: {}", machine.name, fault.what());
     }
   }
+  return waited;
 }
 
 bool Snapshots::was_created(const Machine& machine, const std::string& id) {
-  await_creation(machine);
+  await_creation(look(machine));
   return find_snapshot(look(machine), id) != nullptr;
 }
 
@@ -108,13 +114,22 @@ void Snapshots::create(const Machine& machine, const std::string& id, Quiesced q
 }
 
 void Snapshots::remove(const Machine& machine, const std::string& id) {
-  await_creation(machine);
-  const Machine now = look(machine);
-  const Snapshot* const found = find_snapshot(now, id);
-  if (found == nullptr) {
-    return;
+  Machine now = look(machine);
+  if (await_creation(now)) {
+    now = look(machine);
   }
-  VimRequest request("RemoveSnapshot_Task", found->object);
+  const Snapshot* const found = find_snapshot(now, id);
+  if (found != nullptr) {
+    ask_removal(now, *found, id);
+    now = await_removal(machine, id);
+  }
+  if (now.consolidation_needed) {
+    consolidate(machine);
+  }
+}
+
+void Snapshots::ask_removal(const Machine& machine, const Snapshot& found, const std::string& id) {
+  VimRequest request("RemoveSnapshot_Task", found.object);
   request.flag("removeChildren", false).flag("consolidate", true);
   try {
     run_task(m_client, request, Repeat::yes, "the removal of " + id, m_settings.task_timeout);
@@ -122,9 +137,24 @@ void Snapshots::remove(const Machine& machine, const std::string& id) {
     if (!is_gone(fault)) {
       throw;
     }
+    m_log.debug("{}: {} went by itself: {}", machine.name, id, fault.what());
   }
-  if (look(machine).consolidation_needed) {
-    consolidate(machine);
+}
+
+Machine Snapshots::await_removal(const Machine& machine, const std::string& id) {
+  const auto end = std::chrono::steady_clock::now() + std::min(m_settings.task_timeout, k_tree_lag);
+  for (;;) {
+    Machine now = look(machine);
+    if (find_snapshot(now, id) == nullptr) {
+      return now;
+    }
+    if (std::chrono::steady_clock::now() >= end) {
+      throw Error(ErrorKind::failed,
+                  "vSphere says that snapshot " + id + " was removed, and still has it",
+                  machine.name, "see the vm's events in vCenter; the next run tries again",
+                  Transience::transient);
+    }
+    m_client.cancel().sleep_ms(k_tree_pause_ms);
   }
 }
 

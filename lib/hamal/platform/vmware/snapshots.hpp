@@ -33,16 +33,22 @@ class Snapshots {
   /// asked again, once. Throws VimFault, and leaves what there is to remove() by id.
   void create(const Machine& machine, const std::string& id, Quiesced quiesced);
   /// Without its children, consolidated; nothing when it is not there (any more). Waits for a
-  /// creation that is still going on.
+  /// creation that is still going on, and returns when the tree has it no more: that a task
+  /// succeeded does not say so. Disks that are left to be consolidated are, also those of an
+  /// earlier removal.
   void remove(const Machine& machine, const std::string& id);
   /// Consolidates disks that an earlier removal left behind. Throws when that does not help.
   void consolidate(const Machine& machine);
+  /// Waits for the end of a snapshot that is being made, so that it is seen in the tree; false:
+  /// there is none. `machine` is as it is now.
+  bool await_creation(const Machine& machine);
   /// As it is now.
   Machine look(const Machine& machine);
 
  private:
   bool was_created(const Machine& machine, const std::string& id);
-  void await_creation(const Machine& machine);
+  void ask_removal(const Machine& machine, const Snapshot& found, const std::string& id);
+  Machine await_removal(const Machine& machine, const std::string& id);
 
   VimClient& m_client;
   const Settings& m_settings;

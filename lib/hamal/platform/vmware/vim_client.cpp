@@ -23,6 +23,7 @@ HttpOptions options_of(const VimEndpoint& endpoint) {
   HttpOptions options;
   options.ca_file = endpoint.ca_file;
   options.thumbprint = endpoint.thumbprint;
+  options.mappings = endpoint.mappings;
   // A call is answered when the server has done it.
   options.idle_timeout = std::chrono::minutes(5);
   return options;
@@ -73,6 +74,9 @@ ServiceContent service_content(const XmlElement& reply, const std::string& objec
   result.view_manager = reference_in(content, "viewManager", object);
   result.search_index = reference_in(content, "searchIndex", object);
   result.session_manager = reference_in(content, "sessionManager", object);
+  if (const XmlElement* const events = content.find("eventManager")) {
+    result.event_manager = events->reference();
+  }
   return result;
 }
 
@@ -160,6 +164,9 @@ std::string VimClient::cookie() {
   content();
   const std::lock_guard lock(m_mutex);
   if (m_cookie.empty()) {
+    if (!m_slot && !m_endpoint.sessions.lib_dir.empty()) {
+      m_slot = take_session_slot(m_endpoint.sessions, m_endpoint.base, m_cancel);
+    }
     VimRequest login("Login", m_content.session_manager);
     login.text("userName", m_endpoint.user)
         .text("password", resolve_secret(m_endpoint.secret, m_endpoint.object + " secret"));

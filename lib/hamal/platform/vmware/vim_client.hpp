@@ -3,11 +3,13 @@
 #pragma once
 #include <chrono>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "hamal/config/config.hpp"
 #include "hamal/net/http_client.hpp"
+#include "hamal/platform/vmware/session_slot.hpp"
 #include "hamal/platform/vmware/vim_reply.hpp"
 #include "hamal/platform/vmware/vim_request.hpp"
 #include "hamal/util/cancel.hpp"
@@ -18,9 +20,11 @@ struct VimEndpoint {
   std::string base;  ///< https://HOST[:PORT]
   std::string user;
   SecretReference secret;
-  std::string ca_file;     ///< empty: the system's certificates
-  std::string thumbprint;  ///< of parse_thumbprint(); empty: the certificate's issuer counts
-  std::string object;      ///< "[platform NAME]", for messages
+  std::string ca_file;      ///< empty: the system's certificates
+  std::string thumbprint;   ///< of parse_thumbprint(); empty: the certificate's issuer counts
+  std::string object;       ///< "[platform NAME]", for messages
+  SessionLimit sessions{};  ///< none: as many as are asked for
+  std::vector<HostMapping> mappings{};  ///< addresses of hosts, instead of the resolver's
 };
 
 /// Whether a call may be made again when its reply is lost: not one that would create twice.
@@ -37,12 +41,14 @@ struct ServiceContent {
   ManagedObject view_manager;
   ManagedObject search_index;
   ManagedObject session_manager;
+  ManagedObject event_manager;  ///< empty: the server has none
 };
 
 /// Thread-safe. Errors: VimFault for what the server answers, Error for what is no answer.
 class VimClient {
  public:
-  /// The token outlives the client.
+  /// The token outlives the client. The first call takes one of the endpoint's sessions, and waits
+  /// for it.
   VimClient(VimEndpoint endpoint, const CancelToken& cancel);
   /// Logs out, for a few seconds at most; a session that stays ends by itself after 30 minutes.
   ~VimClient();
@@ -72,8 +78,9 @@ class VimClient {
   std::mutex m_mutex;  ///< of the rest
   bool m_known = false;
   ServiceContent m_content;
-  std::string m_action;  ///< the version that is spoken
-  std::string m_cookie;  ///< empty: logged out
+  std::string m_action;            ///< the version that is spoken
+  std::string m_cookie;            ///< empty: logged out
+  std::optional<FileLock> m_slot;  ///< from the first session on
 };
 
 }  // namespace hamal::vmware
