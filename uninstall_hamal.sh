@@ -161,10 +161,10 @@ remove_links() {
   [ -e "$record" ] || return 0
   read_links
   while read -r link; do
-    if is_our_link "$link"; then
+    if is_ours "$link"; then
       remove "$root$link"
     elif [ -n "${existing[$link]+is}" ]; then
-      say "stays, it is not hamal's: $root$link"
+      say "stays, it is not hamal's, or was changed: $root$link"
     fi
   done < "$record"
 }
@@ -262,12 +262,14 @@ main() {
   remove "$record" "$versions/lock" "$versions/update.lock" "$versions/previous" "$versions/updating" "$versions/update.log"
   if [ $dry_run = no ]; then
     rm -rf "$versions/.incoming"
-    rmdir "$versions" 2> /dev/null || true
+    rmdir "$versions" "$root/run/hamal" 2> /dev/null || true
     reload_units
   fi
   if [ $purge = yes ]; then
     run purge_state "$lib"
     run purge_logs "$log"
+    # An empty one says nothing.
+    [ ! -d "$root/srv/hamal" ] || run quietly rmdir "$root/srv/hamal" 2> /dev/null || say "stays: $root/srv/hamal"
     # Of a package dpkg does it, which knows its own file there.
     [ $from_package = yes ] || run purge_configuration "$etc"
     if [ $from_package = no ] && [ -z "$root" ] && getent passwd "$user" > /dev/null; then run userdel "$user"; fi

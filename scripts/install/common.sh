@@ -2,8 +2,9 @@
 # What install_hamal.sh, update_sync_proxy.sh and uninstall_hamal.sh share: places, the switch from one version to another.
 #
 # Every version lies in a folder of its own, /opt/hamal-versions/VERSION, complete and never changed; /opt/hamal is a
-# symbolic link to the one in use. Links elsewhere (/usr/bin, the pages, the units) go through /opt/hamal. So one rename
-# changes all of it at once, and a script that is killed leaves the old version or the new one.
+# symbolic link to the one in use. Links elsewhere (/usr/bin, the pages) go through /opt/hamal. So one rename changes all of
+# it at once, and a script that is killed leaves the old version or the new one. What is read at boot before /opt need be
+# mounted, the units and the folder of sockets, are copies: they name /opt/hamal, and either version's serve both.
 #
 # HAMAL_ROOT, for tests and images, stands before every path.
 # shellcheck disable=SC2034 # used by those who include this
@@ -58,9 +59,17 @@ is_version() { [[ $1 =~ ^[0-9]+(\.[0-9]+)*([-+~][0-9A-Za-z.+~-]+)?$ ]]; }
 version_in() { head -n 1 "$1/version" 2> /dev/null || true; }
 current_version() { version_in "$current"; }
 
-# newer A B: A is a later version than B.
+# newer A B: A is a later version than B. What is before a release is older than it, written as Debian does (1.0~rc1) or as
+# semver.org does (1.0-rc1); a package's revision (1.0-1) is newer.
 newer() {
-  [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | tail -n 1)" = "$1" ]
+  local one two
+  one=$(sed -E 's/-([A-Za-z])/~\1/' <<< "$1")
+  two=$(sed -E 's/-([A-Za-z])/~\1/' <<< "$2")
+  if command -v dpkg > /dev/null; then
+    dpkg --compare-versions "$one" gt "$two"
+  else
+    [ "$one" != "$two" ] && [ "$(printf '%s\n%s\n' "$one" "$two" | sort -V | tail -n 1)" = "$one" ]
+  fi
 }
 
 # replace_link TARGET LINK: LINK is at any time the old one or the new one.
@@ -90,9 +99,6 @@ outside_links() {
     name=${file#"$tree"/man/}
     echo "/usr/share/man/$name /opt/hamal/man/$name"
   done
-  for file in "$tree"/systemd/*.service "$tree"/systemd/*.timer; do
-    echo "/usr/lib/systemd/system/${file##*/} /opt/hamal/systemd/${file##*/}"
-  done
   echo "/usr/share/bash-completion/completions/hamal-sync /opt/hamal/completions/hamal.bash"
   for file in "$tree"/bin/hamal-*; do
     name=${file##*/}
@@ -100,6 +106,16 @@ outside_links() {
   done
   echo "/usr/share/zsh/vendor-completions/_hamal /opt/hamal/completions/_hamal"
 }
+
+# "COPY FILE", the file as it lies in the version.
+outside_copies() {
+  local tree=$1 file
+  for file in "$tree"/systemd/*.service "$tree"/systemd/*.timer; do
+    echo "/usr/lib/systemd/system/${file##*/} systemd/${file##*/}"
+  done
+  echo "/usr/lib/tmpfiles.d/hamal.conf systemd/tmpfiles.conf"
+}
+outside() { outside_links "$1" && outside_copies "$1"; }
 
 # What lies at the places of the record: $existing[LINK] is where a link leads, or empty for what is none. One process
 # for all of them.
@@ -116,32 +132,57 @@ read_links() {
 is_our_link() {
   case ${existing[$1]-} in /opt/hamal/* | hamal-sync) return 0 ;; *) return 1 ;; esac
 }
+# A copy says whose it is; one that was changed is not hamal's any more.
+is_our_copy() {
+  local mark
+  case $1 in /usr/lib/systemd/system/* | /usr/lib/tmpfiles.d/*) ;; *) return 1 ;; esac
+  [ -f "$root$1" ] && [ ! -L "$root$1" ] || return 1
+  mark=$(sed -n '1s/^# Of hamal, \([0-9a-f]*\):.*/\1/p' "$root$1")
+  [ -n "$mark" ] && [ "$(sed 1d "$root$1" | sha256sum)" = "$mark  -" ]
+}
+is_ours() { is_our_link "$1" || is_our_copy "$1"; }
 
-# make_links: those of the version in use, recorded before they are made. What is not ours is not replaced. These two check
-# each step by themselves: in a condition, where they are called from, `set -e` does not.
+# place_copy FILE COPY: what it holds is in its first line, by which it is known again whatever version is in use.
+place_copy() {
+  local mark
+  mark=$(sha256sum < "$1") || return 1
+  { printf '# Of hamal, %s: what a site changes is in a drop-in (systemctl edit)\n' "${mark%% *}" && cat "$1"; } > "$2.new" &&
+    mv -fT "$2.new" "$2"
+}
+
+# make_links: those of the version in use, and its copies, recorded before they are made. What is not ours is not replaced.
+# These two check each step by themselves: in a condition, where they are called from, `set -e` does not.
 make_links() {
   local link target
-  { outside_links "$current" | cut -d ' ' -f 1; cat "$record" 2> /dev/null || true; } | sort -u > "$record.new" &&
+  { outside "$current" | cut -d ' ' -f 1; cat "$record" 2> /dev/null || true; } | sort -u > "$record.new" &&
     mv -f "$record.new" "$record" || return 1
   read_links
   while read -r link target; do
     [ "${existing[$link]-}" != "$target" ] || continue
-    if { [ -e "$root$link" ] || [ -L "$root$link" ]; } && ! is_our_link "$link"; then
-      warn "$root$link is not hamal's and stays as it is"
-      continue
-    fi
-    [ -d "$root${link%/*}" ] || mkdir -p "$root${link%/*}" || return 1
+    is_free "$link" || continue
     replace_link "$target" "$root$link" || return 1
   done < <(outside_links "$current")
+  while read -r link target; do
+    is_free "$link" || continue
+    place_copy "$current/$target" "$root$link" || return 1
+  done < <(outside_copies "$current")
+}
+# is_free LINK: nothing foreign lies there, and its folder does.
+is_free() {
+  if { [ -e "$root$1" ] || [ -L "$root$1" ]; } && ! is_ours "$1"; then
+    warn "$root$1 is not hamal's and stays as it is"
+    return 1
+  fi
+  [ -d "$root${1%/*}" ] || mkdir -p "$root${1%/*}"
 }
 
-# Links that this version does not have lead nowhere.
+# What this version does not have leads nowhere.
 drop_dead_links() {
   local link
   # A list that was cut short would make the rest of the links dead ones.
-  outside_links "$current" | cut -d ' ' -f 1 | sort -u > "$record.new" || return 1
+  outside "$current" | cut -d ' ' -f 1 | sort -u > "$record.new" || return 1
   while read -r link; do
-    if is_our_link "$link"; then rm -f "$root$link" || return 1; fi
+    if is_ours "$link"; then rm -f "$root$link" || return 1; fi
   done < <(comm -13 "$record.new" "$record")
   mv -f "$record.new" "$record"
 }

@@ -33,6 +33,7 @@ need_root
 umask 022
 version=$(version_in "$tree")
 is_version "$version" || fail 1 "$tree/version: names no version: unpack the archive again"
+checked=$(cat "$tree/manifest" 2> /dev/null) || checked=
 manifest_holds "$tree" || fail 1 "$tree: files are missing or not what its manifest says: unpack the archive again"
 
 make_user() {
@@ -71,6 +72,11 @@ place_tree() {
   cp -a "$tree" "$place.new"
   # What an archive's owner was is no matter here.
   [ "$(id -u)" -ne 0 ] || chown -R 0:0 "$place.new"
+  # Whoever unpacked it could change it until now.
+  if ! manifest_holds "$place.new" || [ "$(cat "$place.new/manifest")" != "$checked" ]; then
+    rm -rf "$place.new"
+    fail 1 "$tree was changed while it was copied"
+  fi
   make_durable "$place.new"
   mv -T "$place.new" "$place"
 }
@@ -84,6 +90,9 @@ folder 0750 "root:$user" "$etc"
 folder 0750 "root:$user" "$etc/conf.d"
 folder 0750 "$user:$user" "$root/var/lib/hamal"
 folder 0750 "$user:$user" "$root/var/log/hamal"
+# Where units and containers may write replicas and repositories.
+folder 0750 "$user:$user" "$root/srv/hamal"
+folder 0770 "$user:$user" "$root/run/hamal" # at the next boot by tmpfiles.d
 file 0640 "$tree/etc/hamal.conf" "$config"
 if [ $from_package = yes ]; then
   own "root:$user" "$config"
@@ -94,7 +103,7 @@ fi
 if [ ! -e "$etc/compose.env" ]; then
   uid=$(awk -F : -v name="$user" '$1 == name { print $3 ":" $4 }' "$root/etc/passwd" 2> /dev/null || true)
   [ -n "$uid" ] || uid=$(id -u "$user"):$(id -g "$user")
-  sed "s/@UID@/$uid/" "$tree/etc/compose.env" > "$etc/compose.env.new"
+  sed "s/@UID@/$uid/; s/@HOSTNAME@/$(uname -n)/" "$tree/etc/compose.env" > "$etc/compose.env.new"
   chmod 0640 "$etc/compose.env.new"
   own "root:$user" "$etc/compose.env.new"
   mv "$etc/compose.env.new" "$etc/compose.env"
@@ -104,11 +113,18 @@ switch_to "$version"
 make_links
 drop_dead_links
 reload_units
+# What runs goes on with the tools of the version that it began with, which a package takes away; its link leads to the new
+# one by now.
+if systemd_runs && { [ "$previous" != "$version" ] || [ $from_package = yes ]; }; then
+  systemctl --no-block try-restart hamal-period-loop.service || true
+fi
 "$here/check_host.sh" "$root/var/lib/hamal"
 if ! "$current/bin/hamal-config" --version > /dev/null 2>&1; then
   warn "the tools do not run on this host; it lacks: $(ldd "$current/bin/hamal-sync" 2> /dev/null |
     awk '/not found/ { printf "%s ", $1 }'): install the packages of $current/docker/packages, or use the container"
 fi
+[ -e "$current/etc/hamal-release.pem" ] ||
+  warn "this version has no release key: update_sync_proxy.sh takes no update without --key"
 say "hamal $version is installed${previous:+ (before: $previous)}. Next:"
 say "  edit $config, then check it: sudo -u $user hamal-config check --secrets"
 say "  systemctl enable --now hamal-period.timer"

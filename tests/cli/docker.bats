@@ -1,8 +1,9 @@
 #!/usr/bin/env bats
 # The containers, by a real Docker engine that the test starts: the image from a root file system of this host's packages
-# (no registry), a job that syncs a running disk, health that turns when the target breaks and when it is mended, a
-# restart that goes on from the state, and an end that leaves nothing.
-# Break it: `read_only: true` away (the container can write to /), or stop_grace_period: 0s (snapshots stay held).
+# (no registry), a job that syncs a running disk, health that turns when the target breaks or passes stop, and when that is
+# mended, a restart that goes on from the state, and an end that leaves nothing.
+# Break it: `read_only: true` away (the container can write to /), or stop_grace_period: 0s (snapshots stay held); the
+# mount of /var/lib/hamal away (the restart is a full); no healthcheck.
 # shellcheck disable=SC2154,SC2030,SC2031 # out, err and status are set by the helpers; each test has its own environment
 
 bats_require_minimum_version 1.5.0
@@ -63,7 +64,9 @@ generation_in_container() {
   in_container hamal-sync checkpoint list --json | grep -o '"generation":[0-9]*' | head -n 1 | cut -d : -f 2
 }
 above() { [ "$(generation_in_container)" -gt "$1" ]; }
-has_line() { grep -q "$1" "$2"; }
+# How many runs copied everything.
+fulls() { cat "$W"/log/vm-web_Agent-*.log | grep -c ": full because"; }
+loop_process() { "$CLIENT" top "$(compose ps -q period)" -eo pid,args | awk '/hamal-period --loop$/ && !/docker-init/ { print $1 }'; }
 
 @test "up, a sync, healthy; a broken target: unhealthy; mended: healthy; restarted: incremental; down" {
   # The version, in a folder of the name that the project gets.
@@ -80,7 +83,7 @@ has_line() { grep -q "$1" "$2"; }
   chmod 0640 "$W/etc/hamal.conf"
   chown -R 6426:6426 "$W/etc" "$W/data" "$W/state" "$W/log"
   export HAMAL_ETC=$W/etc HAMAL_LIB=$W/state HAMAL_LOG=$W/log HAMAL_RUN=$QSD HAMAL_DATA=$W/data \
-    HAMAL_HEALTH_INTERVAL=1s HAMAL_HEALTH_START=0s HAMAL_HEALTH_OPTIONS="--max-failures 0"
+    HAMAL_HEALTH_INTERVAL=1s HAMAL_HEALTH_START=0s HAMAL_HEALTH_OPTIONS="--max-failures 0 --max-age 10s" HAMAL_HOSTNAME=proxy-a
   guest 0 "write -P 1 0 1M"
   UP=yes
   compose up -d > "$W/up.log" 2>&1 || { cat "$W/up.log" >&2; false; }
@@ -92,18 +95,27 @@ has_line() { grep -q "$1" "$2"; }
   run ! in_container touch /usr/bin/x
   has "$(in_container cat /proc/self/status)" "CapEff:	0000000000000000"
   has "$(in_container cat /proc/self/status)" "NoNewPrivs:	1"
+  [ "$(in_container cat /etc/hostname)" = proxy-a ]
   # Broken: told by the health check; mended: taken back.
   mv "$W/data/replicas" "$W/data/away"
   wait_for_health unhealthy
   mv "$W/data/away" "$W/data/replicas"
   wait_for_health healthy
+  # The same of passes that stop, and go on.
+  loop=$(loop_process)
+  kill -STOP "$loop"
+  wait_for_health unhealthy
+  kill -CONT "$loop"
+  wait_for_health healthy
   # A restart goes on from the state.
+  [ "$(fulls)" = 1 ]
   before=$(generation_in_container)
   compose restart > "$W/restart.log" 2>&1
   wait_for_health healthy
   guest 0 "write -P 2 2M 64k"
   until_true 60 above "$((before + 1))"
   has "$(in_container hamal-period status --json)" '"mode":"incremental"'
+  [ "$(fulls)" = 1 ]
   # Down: stopped cleanly, nothing frozen, nothing locked, the replica is the disk.
   compose down > "$W/down.log" 2>&1
   [ -z "$(ours_in_qemu)" ] || { ours_in_qemu >&2; false; }
@@ -111,15 +123,26 @@ has_line() { grep -q "$1" "$2"; }
   UP=
   [ -z "$(find "$W/state/period" -type f)" ]
   qemu-img compare -q -f raw -F raw "nbd+unix:///live0?socket=$QSD/nbd.sock" "$W/data/replicas/web-top0.raw"
-  has "$(cat "$W"/log/vm-web_Agent-*.log)" "full"
 }
 
 @test "an update in containers: the new version runs and is healthy; one that is not is taken back" {
   make_key private public
   installed_root without_systemd
-  chown -R 6426:6426 "$R/var/lib/hamal" "$R/var/log/hamal"
-  export HAMAL_ETC=$R/etc/hamal HAMAL_LIB=$R/var/lib/hamal HAMAL_LOG=$R/var/log/hamal HAMAL_RUN=$W/run HAMAL_DATA=$W/data \
-    HAMAL_HEALTH_INTERVAL=1s HAMAL_HEALTH_START=0s
+  # The state is where the site has it, which tells the scripts in compose.env; passes need a secret that a second file
+  # mounts, and so does all that an update asks: no tool of the host has it.
+  mv "$R/var/lib/hamal" "$W/state"
+  mkdir "$W/secrets"
+  echo hush > "$W/secrets/store"
+  echo "secret_key = credential:store" >> "$R/etc/hamal/hamal.conf"
+  chown -R 6426:6426 "$W/state" "$R/var/log/hamal" "$R/etc/hamal" "$W/secrets"
+  printf '%s\n' "HAMAL_ETC=$R/etc/hamal" "HAMAL_LIB=$W/state" "HAMAL_LOG=$R/var/log/hamal" "HAMAL_RUN=$W/run" \
+    "HAMAL_DATA=$W/data" HAMAL_HEALTH_INTERVAL=1s HAMAL_HEALTH_START=0s >> "$R/etc/hamal/compose.env"
+  printf '%s\n' 'version: "2.4"' "services:" "  period:" "    environment:" "      CREDENTIALS_DIRECTORY: /secrets" "    volumes:" \
+    "      - $W/secrets:/secrets:ro" > "$R/etc/hamal/docker-compose-site.yaml"
+  compose() {
+    docker-compose --env-file "$R/etc/hamal/compose.env" -p hamal -f "$R/opt/hamal/docker-compose-hamal.yaml" \
+      -f "$R/etc/hamal/docker-compose-site.yaml" "$@" 3>&-
+  }
   PATH=$(dirname "$CLIENT"):$PATH
   UP=yes
   compose up -d > "$W/up.log" 2>&1 || { cat "$W/up.log" >&2; false; }
@@ -130,6 +153,7 @@ has_line() { grep -q "$1" "$2"; }
   [ "$status" = 0 ] || { show "an update"; false; }
   works 1.1.0
   has "$("$CLIENT" ps --format '{{.Image}}')" "hamal:1.1.0"
+  has "$(in_container env)" "CREDENTIALS_DIRECTORY=/secrets"
   wait_for_health healthy
   # A version whose passes do not work.
   # shellcheck disable=SC2016 # for the script
@@ -138,15 +162,22 @@ has_line() { grep -q "$1" "$2"; }
   capture "$R/opt/hamal/update_sync_proxy.sh" -y "$RELEASE"
   [ "$status" = 1 ] || { show "taken back"; false; }
   works 1.1.0
-  all_is_kept
+  grep -qx "kept state" "$W/state/hamal.db"
+  [ ! -e "$R/var/lib/hamal" ]
   wait_for_health healthy
   has "$("$CLIENT" ps --format '{{.Image}}')" "hamal:1.1.0"
+  # A sync that runs is found in the site's folder.
+  lock_file "$W/state/locks/target-x.lock"
+  fails 4 "a sync is running (target-x" "$R/opt/hamal/uninstall_hamal.sh" -y
+  # shellcheck disable=SC2086 # words
+  kill $LOCKER
+  until_true 60 flock --nonblock "$W/state/locks/target-x.lock" true
   succeeds "$R/opt/hamal/uninstall_hamal.sh" --dry-run
   has "$out" "would run: quietly docker image rm hamal:1.1.0"
   # Stopped containers are hamal's, too; an image of the name that was not built for it is not.
   compose stop > "$W/stop.log" 2>&1
   "$CLIENT" tag debian:bookworm-slim hamal:other
-  echo 75 > "$R/var/lib/hamal/platform"
+  echo 75 > "$W/state/platform"
   capture "$R/opt/hamal/uninstall_hamal.sh" -y
   [ "$status" = 1 ] || { show "uninstalled"; false; }
   has "$out" "lab could not be asked for snapshots of hamal, which may be left there"

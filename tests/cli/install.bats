@@ -38,6 +38,66 @@ content() { (cd "$R" && find . ! -path './etc/*-' ! -name .pwd.lock ! -type s -p
   all_is_kept
 }
 
+# Break it: compare by sort -V alone, or leave out the sed.
+@test "versions: what is before a release is older, a revision is newer" {
+  # shellcheck source=scripts/install/common.sh
+  . "$R/opt/hamal/tools/common.sh"
+  later() { # A B: A is later, and B is not
+    is_version "$1" && is_version "$2" && newer "$1" "$2" || { echo "$1 is not later than $2" >&2; return 1; }
+    if newer "$2" "$1" || newer "$1" "$1"; then echo "$2 is later than $1" >&2; return 1; fi
+  }
+  compare_all() {
+    later 1.2.0 1.1.9
+    later 1.10.0 1.9.0
+    later 1.2.0 1.2.0~rc1
+    later 1.2.0 1.2.0-rc1
+    later 1.2.0-rc2 1.2.0-rc1
+    later 1.2.0-rc.1 1.1.9
+    later 1.2.0-1 1.2.0
+    later 1.2.0+site1 1.2.0
+  }
+  compare_all
+  # Where there is no dpkg.
+  command() { [ "$2" != dpkg ] && builtin command "$@"; }
+  compare_all
+}
+
+# Break it: leave the second manifest_holds out of place_tree.
+@test "a first installation: what was changed while it was copied is not used; without a release's key it says so" {
+  stub_tree "$W/tree-1.1.0" 1.1.0
+  # shellcheck disable=SC2016 # for the script
+  printf '%s\n' '#!/bin/bash' '/bin/cp "$@" || exit' 'case ${!#} in */hamal-versions/*.new) echo x >> "${!#}/bin/hamal-sync" ;; esac' > "$W/fake/cp"
+  chmod +x "$W/fake/cp"
+  fails 1 "was changed while it was copied" "$W/tree-1.1.0/tools/install_hamal.sh"
+  works 1.0.0
+  [ "$(cd "$R/opt/hamal-versions" && echo *)" = "1.0.0 links update.lock" ]
+  rm "$W/fake/cp" "$W/tree-1.1.0/etc/hamal-release.pem"
+  list_files "$W/tree-1.1.0"
+  capture "$W/tree-1.1.0/tools/install_hamal.sh"
+  [ "$status" = 0 ]
+  has "$err" "this version has no release key"
+  works 1.1.0
+  # What ran in a loop is restarted.
+  grep -qx -- "--no-block try-restart hamal-period-loop.service" "$W/systemctl.log"
+}
+
+# Break it: compare without the first line's sum in is_our_copy.
+@test "a unit that was changed in place stays, by an update and by uninstalling; the others are hamal's" {
+  unit=$R/usr/lib/systemd/system/hamal-period.service
+  echo "Nice=10" >> "$unit"
+  stub_tree "$W/tree-1.1.0" 1.1.0
+  echo "# of 1.1.0" >> "$W/tree-1.1.0/systemd/hamal-heartbeat.timer"
+  list_files "$W/tree-1.1.0"
+  capture "$W/tree-1.1.0/tools/install_hamal.sh"
+  has "$err" "$unit is not hamal's and stays as it is"
+  [ "$(tail -n 1 "$unit")" = "Nice=10" ]
+  [ "$(tail -n 1 "$R/usr/lib/systemd/system/hamal-heartbeat.timer")" = "# of 1.1.0" ]
+  capture "$R/opt/hamal/uninstall_hamal.sh" -y
+  has "$out" "stays, it is not hamal's, or was changed: $unit"
+  [ "$(ls "$R/usr/lib/systemd/system")" = hamal-period.service ]
+  [ ! -e "$R/usr/lib/tmpfiles.d/hamal.conf" ]
+}
+
 @test "what is not hamal's is neither replaced nor removed; an archive with a damaged file is not installed" {
   rm "$R/usr/bin/hamal-repo"
   echo "another program" > "$R/usr/bin/hamal-repo"
@@ -49,7 +109,7 @@ content() { (cd "$R" && find . ! -path './etc/*-' ! -name .pwd.lock ! -type s -p
   capture "$UNINSTALL" -y
   [ "$status" = 0 ]
   [ "$(cat "$R/usr/bin/hamal-repo")" = "another program" ]
-  has "$out" "stays, it is not hamal's: $R/usr/bin/hamal-repo"
+  has "$out" "stays, it is not hamal's, or was changed: $R/usr/bin/hamal-repo"
   has "$out" "stays, it was changed: $R/opt/hamal-versions/1.0.0/etc/hamal.conf"
   has "$out" "stays: $R/opt/hamal-versions/1.0.0/note"
   [ ! -L "$R/opt/hamal" ]

@@ -99,7 +99,8 @@ release() {
   "$HAMAL_SOURCE/scripts/make_release" --key "${3:-$W/private.pem}" --sign "$RELEASE" > /dev/null
 }
 
-# A systemd of a few lines, by the name of systemctl: the timer is active, what starts the service makes a pass.
+# A systemd of a few lines, by the name of systemctl: the timer is active, or what $1/form says; what starts the service, or
+# the loop, makes a pass.
 fake_systemctl() {
   mkdir -p "$W/fake" "$1/run/systemd/system"
   sed "s|@ROOT@|$1|; s|@LOG@|$W/systemctl.log|" > "$W/fake/systemctl" << 'END'
@@ -109,12 +110,13 @@ root=@ROOT@
 case "$*" in
   "cat hamal-period.service") cat "$root/opt/hamal/systemd/hamal-period.service" "$root/drop_in" 2> /dev/null ;;
   is-enabled*) exit 1 ;;
-  "is-active --quiet hamal-period.timer") [ ! -e "$root/inactive" ] ;;
+  "is-active --quiet hamal-period.timer") [ ! -e "$root/inactive" ] && [ ! -e "$root/form" ] ;;
+  "is-active --quiet hamal-period-loop.service") [ -e "$root/form" ] ;;
   is-active*) exit 3 ;;
   "is-failed --quiet hamal-period.service") [ -e "$root/failed" ] ;;
   is-failed*) exit 0 ;; # of another unit, which is not in use
   reset-failed*) rm -f "$root/failed" ;;
-  "start --no-block hamal-period.service" | "start hamal-period.service")
+  "start --no-block hamal-period.service" | "start hamal-period.service" | "restart hamal-period-loop.service")
     rm -f "$root/failed"
     CREDENTIALS_DIRECTORY=$root/unit HAMAL_CONFIG=$root/etc/hamal/hamal.conf "$root/opt/hamal/bin/hamal-period" > /dev/null 2>&1 9>&- || touch "$root/failed" ;;
 esac
@@ -123,6 +125,34 @@ END
   printf '#!/bin/sh\nexit 0\n' > "$W/fake/docker"
   chmod +x "$W"/fake/*
   PATH=$W/fake:$PATH
+}
+
+# Containers of a few lines: which version they are of is in $R/containers, and what starts them makes a pass of it.
+fake_containers() {
+  cat > "$W/fake/docker" << 'END'
+#!/bin/bash
+case "$*" in
+  "ps -q "*) [ ! -e "$HAMAL_ROOT/containers" ] || echo 0123abcd ;;
+  inspect*) echo healthy ;;
+esac
+END
+  cat > "$W/fake/docker-compose" << 'END'
+#!/bin/bash
+words=" $* "
+file=${words#* -f }
+tree=$(dirname "$(readlink -f "${file%% *}")")
+export HAMAL_CONFIG=$HAMAL_ROOT/etc/hamal/hamal.conf
+case "$words" in
+  *" up -d "*)
+    head -n 1 "$tree/version" > "$HAMAL_ROOT/containers.new" && mv "$HAMAL_ROOT/containers.new" "$HAMAL_ROOT/containers"
+    "$tree/bin/hamal-period" > /dev/null 2>&1 ;;
+  *" run --rm "*)
+    command=(${words#* period })
+    exec "$tree/bin/${command[0]}" "${command[@]:1}" ;;
+esac
+exit 0
+END
+  chmod +x "$W/fake/docker" "$W/fake/docker-compose"
 }
 
 # A root with version 1.0.0 installed, configured, and with state and logs; with a fake systemd, unless told without.
@@ -156,5 +186,7 @@ works() {
   [ "$("$R/opt/hamal/bin/hamal-sync" --version)" = "hamal-sync $found" ]
   (cd "$R/opt/hamal" && sha256sum --check --quiet --strict manifest)
   [ -L "$R/usr/bin/hamal-sync" ]
-  [ -L "$R/usr/lib/systemd/system/hamal-period.timer" ]
+  # Copies: what is read at boot is there before /opt need be.
+  [ ! -L "$R/usr/lib/systemd/system/hamal-period.timer" ]
+  sed 1d "$R/usr/lib/systemd/system/hamal-period.timer" | cmp - "$R/opt/hamal/systemd/hamal-period.timer"
 }

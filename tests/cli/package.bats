@@ -98,12 +98,15 @@ put_in() { inside dpkg --install "/${1##*/}" > "$W/dpkg.log" 2>&1 || { cat "$W/d
     [ "$(readlink "$R/usr/share/man/man1/$tool.1")" = "/opt/hamal/man/man1/$tool.1" ]
     [ -L "$R/usr/share/bash-completion/completions/$tool" ]
   done
-  [ "$(readlink "$R/usr/lib/systemd/system/hamal-period.timer")" = /opt/hamal/systemd/hamal-period.timer ]
+  for name in lib/systemd/system/hamal-period.timer lib/tmpfiles.d/hamal.conf; do
+    [ -f "$R/usr/$name" ] && [ ! -L "$R/usr/$name" ]
+  done
+  [ "$(owner srv/hamal) $(owner run/hamal)" = "hamal:hamal hamal:hamal" ]
+  has "$(cat "$W/dpkg.log")" "this version has no release key"
   # What this host lacks is told, and installing did not fail for it.
   has "$(cat "$W/dpkg.log")" "check_host.sh: "
   # A run.
-  mkdir -p "$R/srv/images" "$R/srv/hamal"
-  inside chown hamal: /srv/hamal
+  mkdir -p "$R/srv/images"
   random_image "$R/srv/images/web01.raw" 1M
   printf '%s\n' "[platform images]" "type = file" "path = /srv/images" "offline = True" "[job nightly]" \
     "platform = images" "vm = *" "target = file:/srv/hamal/{vm}-{disk}.raw" "interval = 1h" >> "$R/etc/hamal/hamal.conf"

@@ -63,6 +63,10 @@ same() { cmp "$R/srv/images/web01.raw" "$R"/srv/hamal/web01*.raw; }
 LoadCredential=store-secret:/etc/hamal/store.secret
 ExecStartPre=/opt/hamal/bin/hamal-config check --quiet --secrets
 END
+  # With /opt not mounted yet, as at boot, the units are known.
+  on_host sh -c 'mkdir /nothing && mount --bind /nothing /opt && systemctl daemon-reload && ! test -e /opt/hamal'
+  has "$(on_host systemctl show -p LoadState hamal-period.timer hamal-period-loop.service)" "LoadState=loaded*LoadState=loaded"
+  on_host sh -c 'umount /opt && systemctl daemon-reload'
   # What the timer starts.
   on_host systemctl start hamal-period.service || told hamal-period.service
   same || told hamal-period.service

@@ -324,40 +324,137 @@ END
   works 1.1.0
 }
 
+# In stand-ins as in life: an old state is one that an old hamal made.
+old_state() {
+  python3 - "$HAMAL_SOURCE/lib/hamal/state/schema.hpp" "$1" << 'END'
+import re, sqlite3, sys
+block = re.search(r"k_schema\[\] = \{(.*?)\n\};", open(sys.argv[1], encoding="utf-8").read(), re.S)[1]
+connection = sqlite3.connect(sys.argv[2])
+for raw, plain in re.findall(r'R"\((.*?)\)"|"(CREATE [^"]*)"', block, re.S):
+    connection.execute(raw or plain)
+connection.execute("INSERT INTO meta VALUES ('schema_version', '1')")
+connection.commit()
+END
+}
+state_sql() {
+  python3 -c 'import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+print(*(row[0] for row in connection.execute(sys.argv[2])))
+connection.commit()' "$R/var/lib/hamal/hamal.db" "$1"
+}
+# The tools of this build in a version of the stand-ins.
+real_tools() { # TREE VERSION
+  local tool
+  for tool in hamal-config hamal-sync; do
+    # shellcheck disable=SC2016 # for the script
+    printf '#!/bin/sh\n[ "$1" != --version ] || { echo "%s %s"; exit 0; }\nexec "%s/%s" "$@"\n' $tool "$2" "$HAMAL_BIN" $tool \
+      > "$1/bin/$tool"
+  done
+  list_files "$1"
+}
+
+# Break it: have rehearse ask nothing of the state.
+@test "an old state is migrated by an update and not by a dry run; a version that does not know the state is not gone back to" {
+  rm "$R/var/lib/hamal/hamal.db"
+  old_state "$R/var/lib/hamal/hamal.db"
+  printf '%s\n' "[DEFAULT]" "hamal_lib_dir = $R/var/lib/hamal" "hamal_info_path = $R/var/lib/hamal/hamal_info" \
+    "log_dir = $R/var/log/hamal" "[database]" "connection = sqlite://$R/var/lib/hamal/hamal.db" "[job x]" \
+    "platform = lab" "vm = a" "target = file:/t" "interval = 1h" "[platform lab]" "type = file" "path = /srv" > "$R/etc/hamal/hamal.conf"
+  # The root's own paths are not under the root again.
+  sed -i "s|sed -n 's/^hamal_lib_dir.*|echo /var/lib/hamal ;;|" "$R/opt/hamal/bin/hamal-config"
+  list_files "$R/opt/hamal-versions/1.0.0"
+  stub_tree "$W/tree-1.1.0" 1.1.0
+  real_tools "$W/tree-1.1.0" 1.1.0
+  release "$W/tree-1.1.0" 1.1.0
+  version="SELECT value FROM meta WHERE key = 'schema_version'"
+  capture "$UPDATE" --dry-run "$RELEASE"
+  [ "$status" = 0 ] || { show "a dry run"; false; }
+  [ "$(state_sql "$version")" = 1 ]
+  touch "$R/inactive" # no pass: hamal_info is where the root is, not where the stand-ins have it
+  capture "$UPDATE" -y "$RELEASE"
+  [ "$status" = 0 ] || { show "an update"; false; }
+  [ "$(state_sql "$version")" -ge 5 ]
+  # The old version goes on with what was only added to; a state of a newer one is refused, before anything is changed.
+  capture "$UPDATE" -y --rollback
+  [ "$status" = 0 ] || { show "going back"; false; }
+  works 1.0.0
+  state_sql "UPDATE meta SET value = '99' WHERE key LIKE 'schema_%'"
+  capture "$UPDATE" -y --rollback
+  [ "$status" = 1 ]
+  has "$err" "the state database has schema 99, this hamal knows"
+  has "$err" "version 1.1.0 cannot use the state"
+  works 1.0.0
+  [ ! -e "$R/opt/hamal-versions/updating" ]
+}
+
 # Every command that changes something is a step; bash itself counts them and kills the script before the Nth. Without the
 # lock, the journal or the atomic rename this fails (break it: let replace_link be `rm $2; ln -s $1 $2`).
-@test "killed at every step: the old version or the new one works, and the next call finishes it" {
-  next_release 1.1.0
+#
+# killed_at_steps FIRST STRIDE EXPECTED: at these steps; whatever was in use works, and the next call ends with version
+# EXPECTED in use. HAMAL_KILL_STRIDE=1 takes every step of every form.
+killed_at_steps() {
+  local stride=${HAMAL_KILL_STRIDE:-$2} killed=0 status again
   mv "$R" "$W/pristine"
   cat > "$W/killer" << 'END'
 set -o functrace
 step=0
 trap 'case $BASH_COMMAND in
-  mv\ *|ln\ *|rm\ *|cp\ *|mkdir\ *|tar\ *|printf\ *\>*|systemctl\ *|sync\ *|find\ *|chmod\ *|chown\ *)
+  mv\ *|ln\ *|rm\ *|cp\ *|mkdir\ *|tar\ *|printf\ *\>*|systemctl\ *|sync\ *|find\ *|chmod\ *|chown\ *|compose\ *)
     step=$((step + 1)); echo $step > "$STEP_FILE"; [ $step -ne $KILL_AT ] || kill -9 $$ ;;
 esac' DEBUG
 END
   export STEP_FILE=$W/step KILL_AT BASH_ENV=
-  killed=0
-  for ((KILL_AT = 1; KILL_AT < 200; ++KILL_AT)); do
+  for ((KILL_AT = $1; KILL_AT < 300; KILL_AT += stride)); do
     rm -rf "$R"
     cp -a "$W/pristine" "$R"
     status=0
     BASH_ENV=$W/killer "$UPDATE" -y "$RELEASE" > "$W/killed.log" 2>&1 || status=$?
-    [ $status != 0 ] || break
-    [ $status = 137 ] || { cat "$W/killed.log" >&2; false; }
+    [ $status = 137 ] || break
     killed=$((killed + 1))
-    works 1.0.0 1.1.0 || { echo "killed before step $KILL_AT" >&2; tail -n 3 "$W/killed.log" >&2; false; }
+    works 1.0.0 1.1.0 || { echo "killed before step $KILL_AT" >&2; tail -n 3 "$W/killed.log" >&2; return 1; }
     all_is_kept
-    "$UPDATE" -y "$RELEASE" > "$W/again.log" 2>&1 || { cat "$W/killed.log" "$W/again.log" >&2; false; }
-    works 1.1.0
+    again=0
+    "$UPDATE" -y "$RELEASE" > "$W/again.log" 2>&1 || again=$?
+    if [ "$again" != "$4" ] || ! works "$3"; then
+      echo "killed before step $KILL_AT, then $again" >&2
+      cat "$W/killed.log" "$W/again.log" >&2
+      return 1
+    fi
     all_is_kept
     [ ! -e "$R/opt/hamal-versions/updating" ]
     [ ! -e "$R/opt/hamal-versions/.incoming" ]
+    [ ! -e "$R/run/hamal-credentials" ]
   done
   echo "# killed at $killed steps" >&3
   # It came to its end, after as many steps as it has.
-  [ $status = 0 ]
-  [ $killed -ge 15 ]
-  works 1.1.0
+  [ $status = "$4" ] || { cat "$W/killed.log" >&2; return 1; }
+  [ $((killed * stride)) -ge 15 ]
+  works "$3"
+}
+
+@test "killed at every step: the old version or the new one works, and the next call finishes it" {
+  next_release 1.1.0
+  killed_at_steps 1 1 1.1.0 0
+}
+
+@test "killed at a step of an update to a version that is broken: the old one is in use after the next call" {
+  # shellcheck disable=SC2016 # for the script
+  next_release 1.1.0 '[ "$1" != --version ] || { echo "hamal-period 1.1.0"; exit 0; }; exit 1'
+  killed_at_steps 2 4 1.0.0 1
+}
+
+@test "killed at a step where the loop makes the passes: it is restarted by the next call" {
+  next_release 1.1.0
+  echo loop > "$R/form"
+  killed_at_steps 3 4 1.1.0 0
+  grep -q "restart hamal-period-loop.service" "$W/systemctl.log"
+}
+
+@test "killed at a step where containers make the passes: they are of the version in use after the next call" {
+  next_release 1.1.0
+  touch "$R/inactive"
+  fake_containers
+  echo 1.0.0 > "$R/containers"
+  killed_at_steps 4 4 1.1.0 0
+  [ "$(cat "$R/containers")" = 1.1.0 ]
 }
