@@ -42,11 +42,12 @@ configure_file(scripts/deb/postrm ${CMAKE_BINARY_DIR}/release/postrm @ONLY)
 set(CPACK_PACKAGE_NAME hamal)
 set(CPACK_PACKAGE_VENDOR "Hamal")
 # Whoever builds a package answers for it, and says so as Debian's tools are told. An address that is none is honest else.
-set(HAMAL_CONTACT "An unofficial build of Hamal <no-maintainer@hamal.invalid>")
+set(contact "An unofficial build of Hamal <no-maintainer@hamal.invalid>")
 if(DEFINED ENV{DEBEMAIL} AND DEFINED ENV{DEBFULLNAME})
-  set(HAMAL_CONTACT "$ENV{DEBFULLNAME} <$ENV{DEBEMAIL}>")
+  set(contact "$ENV{DEBFULLNAME} <$ENV{DEBEMAIL}>")
 endif()
-set(CPACK_PACKAGE_CONTACT "${HAMAL_CONTACT}" CACHE STRING "Maintainer of the packages")
+set(HAMAL_CONTACT "${contact}" CACHE STRING "Maintainer of the packages")
+set(CPACK_PACKAGE_CONTACT "${HAMAL_CONTACT}")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "replicates the disks of virtual machines without an agent")
 set(CPACK_PACKAGE_DESCRIPTION "Asks a virtualization platform for a snapshot and for the blocks that
 changed since the last one, reads only those, and writes them durably to a

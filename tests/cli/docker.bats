@@ -3,7 +3,7 @@
 # (no registry), a job that syncs a running disk, health that turns when the target breaks or passes stop, and when that is
 # mended, a restart that goes on from the state, and an end that leaves nothing.
 # Break it: `read_only: true` away (the container can write to /), or stop_grace_period: 0s (snapshots stay held); the
-# mount of /var/lib/hamal away (the restart is a full); no healthcheck.
+# state away before the restart (it is a full); no --max-age (passes that stop are not seen).
 # shellcheck disable=SC2154,SC2030,SC2031 # out, err and status are set by the helpers; each test has its own environment
 
 bats_require_minimum_version 1.5.0
@@ -65,7 +65,7 @@ generation_in_container() {
 }
 above() { [ "$(generation_in_container)" -gt "$1" ]; }
 # How many runs copied everything.
-fulls() { cat "$W"/log/vm-web_Agent-*.log | grep -c ": full because"; }
+fulls() { cat "$W"/log/vm-web_Agent-*.log | grep -c "onto .*: full (.*: done"; }
 loop_process() { "$CLIENT" top "$(compose ps -q period)" -eo pid,args | awk '/hamal-period --loop$/ && !/docker-init/ { print $1 }'; }
 
 @test "up, a sync, healthy; a broken target: unhealthy; mended: healthy; restarted: incremental; down" {
@@ -95,7 +95,9 @@ loop_process() { "$CLIENT" top "$(compose ps -q period)" -eo pid,args | awk '/ha
   run ! in_container touch /usr/bin/x
   has "$(in_container cat /proc/self/status)" "CapEff:	0000000000000000"
   has "$(in_container cat /proc/self/status)" "NoNewPrivs:	1"
-  [ "$(in_container cat /etc/hostname)" = proxy-a ]
+  [ "$(in_container uname -n)" = proxy-a ]
+  grep -qx 'version: "2.4"' "$W/opt/hamal/docker-compose-hamal.yaml"
+  [ "$("$CLIENT" inspect -f '{{.HostConfig.Init}} {{.Config.StopTimeout}} {{.HostConfig.Privileged}}' "$(compose ps -q period)")" = "true 120 false" ]
   # Broken: told by the health check; mended: taken back.
   mv "$W/data/replicas" "$W/data/away"
   wait_for_health unhealthy
@@ -107,13 +109,15 @@ loop_process() { "$CLIENT" top "$(compose ps -q period)" -eo pid,args | awk '/ha
   wait_for_health unhealthy
   kill -CONT "$loop"
   wait_for_health healthy
-  # A restart goes on from the state.
+  # A restart goes on from the state: the first run was the only full. Runs are rarer then, so that down meets none: one that
+  # is stopped in the middle of a copy keeps its snapshot, for the next to go on from.
+  sed -i '/^.job files/,$s/^interval = .*/interval = 15s/' "$W/etc/hamal.conf"
+  compose restart > "$W/restart.log" 2>&1
+  guest 0 "write -P 2 2M 64k"
+  wait_for_health healthy
   [ "$(fulls)" = 1 ]
   before=$(generation_in_container)
-  compose restart > "$W/restart.log" 2>&1
-  wait_for_health healthy
-  guest 0 "write -P 2 2M 64k"
-  until_true 60 above "$((before + 1))"
+  until_true 90 above "$before"
   has "$(in_container hamal-period status --json)" '"mode":"incremental"'
   [ "$(fulls)" = 1 ]
   # Down: stopped cleanly, nothing frozen, nothing locked, the replica is the disk.

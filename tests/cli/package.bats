@@ -57,6 +57,8 @@ put_in() { inside dpkg --install "/${1##*/}" > "$W/dpkg.log" 2>&1 || { cat "$W/d
 @test "the package says what it needs, and lintian finds no error" {
   fields=$(dpkg-deb --field "$DEB")
   has "$fields" "Version: $VERSION"
+  # No address of somebody who has not built it.
+  has "$fields" "Maintainer: An unofficial build of Hamal <no-maintainer@hamal.invalid>"
   for library in libcurl4 libnbd0 libsoci-core4.0 libspdlog1.10 libzstd1 libc6; do
     has "$fields" "$library"
   done
@@ -167,6 +169,30 @@ put_in() { inside dpkg --install "/${1##*/}" > "$W/dpkg.log" 2>&1 || { cat "$W/d
   [ "$(find "$R/etc/hamal" "$R/var/lib/hamal" -printf '%f ')" = "hamal repository.key hamal web01.raw " ]
   [ ! -e "$R/var/log/hamal" ]
   [ -s "$(ls "$R"/srv/hamal/web01*.raw)" ]
+}
+
+# Break it: leave package_deb.cmake out of CPACK_PRE_BUILD_SCRIPTS, and the manifest is that of binaries not stripped.
+@test "the archive that cpack makes: installed, a pass by hamal, removed" {
+  cpack --config "$BUILD/CPackConfig.cmake" -B "$W/archive" -G TGZ > "$W/cpack.log" 2>&1 || { cat "$W/cpack.log" >&2; false; }
+  mkdir -p "$R/unpacked" "$R/srv/images"
+  tar -xzf "$W/archive/hamal-$VERSION-linux-$(uname -m).tar.gz" -C "$R/unpacked"
+  capture inside "/unpacked/hamal-$VERSION-linux-$(uname -m)/tools/install_hamal.sh"
+  [ "$status" = 0 ] || { show "installed"; false; }
+  rm -rf "$R/unpacked"
+  [ "$(readlink "$R/opt/hamal")" = "hamal-versions/$VERSION" ]
+  for tool in $HAMAL_TOOLS; do
+    [ "$(inside "$tool" --version)" = "$tool $VERSION" ]
+  done
+  random_image "$R/srv/images/web01.raw" 1M
+  printf '%s\n' "[platform images]" "type = file" "path = /srv/images" "offline = True" "[job nightly]" \
+    "platform = images" "vm = *" "target = file:/srv/hamal/{vm}-{disk}.raw" "interval = 1h" >> "$R/etc/hamal/hamal.conf"
+  as_hamal hamal-period
+  cmp "$R/srv/images/web01.raw" "$R"/srv/hamal/web01*.raw
+  capture inside uninstall_hamal.sh -y
+  [ "$status" = 0 ] || { show "removed"; false; }
+  [ ! -e "$R/opt/hamal-versions" ] && [ ! -L "$R/opt/hamal" ]
+  [ -z "$(find "$R/usr" -name '*hamal*')" ]
+  cmp "$R/srv/images/web01.raw" "$R"/srv/hamal/web01*.raw
 }
 
 # newer_deb FOLDER VERSION: the same package under another version; into the root.
