@@ -81,6 +81,19 @@ same() { cmp "$W/images/web.raw" "$1"; }
   as b succeeds hamal-sync "$W/stream" --target "file:$W/y.raw" --wait 60
 }
 
+# What stops a service, a container and an uninstallation.
+@test "a run that is stopped gives its lease back" {
+  prepare "file:$W/x.raw"
+  begin a "file:$W/x.raw"
+  kill -TERM "$BACKGROUND"
+  status=0
+  wait "$BACKGROUND" || status=$?
+  exec 7>&-
+  [ "$status" = 143 ]
+  [ -z "$(holder web.raw)" ]
+  as b succeeds hamal-sync "$W/stream" --target "file:$W/y.raw"
+}
+
 # Break it: let FencedWriter not ask, and the sleeper writes over what the other has committed; let State not check the
 # token either, and it commits.
 @test "a proxy that slept while another took its vm writes and commits nothing" {

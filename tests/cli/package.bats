@@ -171,7 +171,7 @@ put_in() { inside dpkg --install "/${1##*/}" > "$W/dpkg.log" 2>&1 || { cat "$W/d
   [ -s "$(ls "$R"/srv/hamal/web01*.raw)" ]
 }
 
-# Break it: leave package_deb.cmake out of CPACK_PRE_BUILD_SCRIPTS, and the manifest is that of binaries not stripped.
+# Break it: leave a file out of HamalInstall.cmake, credentials.sh, say.
 @test "the archive that cpack makes: installed, a pass by hamal, removed" {
   cpack --config "$BUILD/CPackConfig.cmake" -B "$W/archive" -G TGZ > "$W/cpack.log" 2>&1 || { cat "$W/cpack.log" >&2; false; }
   mkdir -p "$R/unpacked" "$R/srv/images"

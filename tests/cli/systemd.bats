@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # The units under a real systemd (systemd_helpers.bash), hardened as they are, with the real tools: a pass by the timer's
 # service, the loop, a credential; an update, and uninstalling. Needs root.
-# Break it: leave take_credentials out of look, or @system-service out of a unit.
+# Break it: leave take_credentials out of update_sync_proxy.sh, or link the units instead of copying them.
 # shellcheck disable=SC2154 # out, err and status are set by the helpers
 
 bats_require_minimum_version 1.5.0
