@@ -55,6 +55,19 @@ void execute(const std::string& url, const std::string& statement) {
   }
 }
 
+std::shared_ptr<void> begin(const std::string& url, const std::string& statement) {
+  const std::shared_ptr<PGconn> connection(::PQconnectdb(url.c_str()), ::PQfinish);
+  for (const std::string& one : {std::string("BEGIN"), statement}) {
+    PGresult* const result = ::PQexec(connection.get(), one.c_str());
+    const ExecStatusType status = ::PQresultStatus(result);
+    ::PQclear(result);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+      throw std::runtime_error(one + ": " + ::PQerrorMessage(connection.get()));
+    }
+  }
+  return connection;
+}
+
 class SqliteFile final : public StateDatabase {
  public:
   std::string connection() const override { return "sqlite://" + path(); }
@@ -68,6 +81,16 @@ class SqliteFile final : public StateDatabase {
     if (status != SQLITE_OK) {
       throw std::runtime_error(statement + ": " + problem);
     }
+  }
+  std::shared_ptr<void> hold(const std::string& statement) const override {
+    sqlite3* opened = nullptr;
+    sqlite3_open(path().c_str(), &opened);
+    const std::shared_ptr<sqlite3> database(opened, sqlite3_close);
+    if (sqlite3_exec(opened, ("BEGIN IMMEDIATE; " + statement).c_str(), nullptr, nullptr,
+                     nullptr) != SQLITE_OK) {
+      throw std::runtime_error(statement + ": " + sqlite3_errmsg(opened));
+    }
+    return database;
   }
 
  private:
@@ -87,6 +110,9 @@ class PostgresqlSchema final : public StateDatabase {
   std::string password() const override { return "hamal-secret"; }
   void sql(const std::string& statement) const override {
     execute(url("hamal:hamal-secret"), statement);
+  }
+  std::shared_ptr<void> hold(const std::string& statement) const override {
+    return begin(url("hamal:hamal-secret"), statement);
   }
 
  private:

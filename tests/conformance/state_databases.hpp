@@ -25,6 +25,9 @@ class StateDatabase {
   virtual void sql(const std::string& statement) const = 0;
   std::unique_ptr<State> open() const { return open_state(connection(), password()); }
   virtual std::string password() const { return {}; }
+  /// A transaction of something else that has run the statement and does not end before the handle
+  /// does.
+  virtual std::shared_ptr<void> hold(const std::string& statement) const = 0;
 };
 
 std::unique_ptr<StateDatabase> make_database(StateKind kind);

@@ -7,7 +7,9 @@
 
 #include <functional>
 
-#include "hamal/state/state.hpp"
+#include "hamal/state/lease_keeper.hpp"
+#include "hamal/state/open_state.hpp"
+#include "hamal/util/boot_clock.hpp"
 #include "hamal/util/error.hpp"
 #include "state_databases.hpp"
 
@@ -187,6 +189,66 @@ TEST_P(StateLeases, AFenceIsOfOneMachine) {
   m_state->commit_checkpoint(checkpoint(2));
 }
 
+// Where a lock is on a row, and not on everything.
+class SharedStateLeases : public StateLeases {};
+
+// Real waits on real locks; of the clock, only the third of the ttl after which a renewal is due is
+// skipped.
+// Break it: open the keeper's state without its patience, and the lease behind the locked one is
+// lost before it is its turn.
+TEST_P(SharedStateLeases, ALockedRowCostsNoOtherLease) {
+  constexpr milliseconds k_ttl{60'000};
+  const LeaseKey other{"lab", "vm-2"};
+  const LeaseToken first = leases().acquire(m_vm, owner("a"), k_ttl).token;
+  const LeaseToken second = leases().acquire(other, owner("a"), k_ttl).token;
+  const auto own =
+      open_state(m_database->connection(), m_database->password(), LeaseKeeper::patience(k_ttl));
+  std::chrono::nanoseconds skipped{0};
+  std::vector<std::string> told;
+  LeaseKeeper keeper(
+      [&](const LeaseKey& key, const LeaseToken& token, milliseconds ttl) {
+        return own->leases().renew(key, token, ttl);
+      },
+      k_ttl,
+      [&](const LeaseKey& key, LeaseKeeper::Event event, const std::string& why) {
+        told.push_back(key.vm_id + (event == LeaseKeeper::Event::late ? " late " : " else ") + why);
+      },
+      [&] { return boot_time() + skipped; });
+  keeper.keep(m_vm, first, boot_time());
+  keeper.keep(other, second, boot_time());
+  auto lock = m_database->hold("SELECT * FROM leases WHERE vm_id = 'vm-1' FOR UPDATE");
+  skipped = k_ttl / 3;
+  keeper.renew_due();
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_NE(told.front().find("vm-1 late "), std::string::npos) << told.front();
+  EXPECT_NE(told.front().find("locked by another process"), std::string::npos) << told.front();
+  EXPECT_NE(told.front().find("busy for 1 s"), std::string::npos) << told.front();
+  EXPECT_FALSE(keeper.is_lost(other));
+  lock.reset();
+  skipped += k_ttl / 3;
+  keeper.renew_due();
+  EXPECT_EQ(told.size(), 2U);
+  skipped += k_ttl / 2;
+  EXPECT_NO_THROW(keeper.check());
+}
+
+// Break it: leave the busy timeout to 30 s.
+TEST_P(StateLeases, AConnectionOfShortPatienceSaysSoon) {
+  const Lease a = leases().acquire(m_vm, owner("a"), k_hour);
+  const auto hurried = open_state(m_database->connection(), m_database->password(),
+                                  {.lock = milliseconds(10), .reply = milliseconds(500)});
+  const auto lock = m_database->hold("UPDATE leases SET token = token");
+  try {
+    hurried->leases().renew(m_vm, a.token, k_hour);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_TRUE(error.transient());
+    EXPECT_NE(std::string(error.what()).find("busy for 0.01 s"), std::string::npos) << error.what();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Databases, SharedStateLeases, ::testing::Values(StateKind::postgresql),
+                         [](const auto& parameter) { return to_string(parameter.param); });
 INSTANTIATE_TEST_SUITE_P(Databases, StateLeases, ::testing::ValuesIn(k_state_kinds),
                          [](const auto& parameter) { return to_string(parameter.param); });
 

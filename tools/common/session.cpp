@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "hamal/state/open_state.hpp"
 #include "hamal/util/boot_clock.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
@@ -129,6 +130,12 @@ std::unique_ptr<Logger> Session::open_log(const std::string& file_name,
   return std::make_unique<Logger>(settings);
 }
 
+void Session::say_warning(const std::string& text) const {
+  if (!m_mirrored) {
+    fmt::print(stderr, "{}: warning: {}\n", m_tool, escape_control(text));
+  }
+}
+
 Progress& Session::progress() {
   if (!m_progress) {
     m_progress = make_progress(m_options.progress);
@@ -179,17 +186,32 @@ LeaseKeeper& Session::lease_keeper() {
     const auto renew = [this, own](const LeaseKey& key, const LeaseToken& token,
                                    std::chrono::milliseconds ttl) {
       if (!*own) {
-        *own = open_state(m_config);
+        *own = open_state(m_config, LeaseKeeper::patience(ttl));
       }
       return (*own)->leases().renew(key, token, ttl);
     };
-    const auto problem = [this](const std::string& what) {
-      m_log->warning("leases cannot be renewed now: {}", what);
-    };
-    m_lease_keeper =
-        std::make_unique<LeaseKeeper>(renew, m_config.sync.lease_ttl, problem, boot_time);
+    const auto tell = [this](const LeaseKey& key, LeaseKeeper::Event event,
+                             const std::string& why) { tell_of_lease(key, event, why); };
+    m_lease_keeper = std::make_unique<LeaseKeeper>(renew, m_config.sync.lease_ttl, tell, boot_time);
   }
   return *m_lease_keeper;
+}
+
+void Session::tell_of_lease(const LeaseKey& key, LeaseKeeper::Event event, const std::string& why) {
+  const std::string vm = vm_lock_name(key.platform, key.vm_id);
+  switch (event) {
+    case LeaseKeeper::Event::late:
+      m_log->warning(
+          "the lease of vm {} cannot be renewed now, and is tried again until it is lost: {}", vm,
+          why);
+      return;
+    case LeaseKeeper::Event::renewed:
+      m_log->info("the lease of vm {} is renewed again", vm);
+      return;
+    case LeaseKeeper::Event::lost:
+      m_log->error("the lease of vm {} is lost: {}", vm, why);
+      return;
+  }
 }
 
 void Session::check_leases() const {

@@ -42,6 +42,8 @@ class Session {
   std::unique_ptr<Logger> open_log(const std::string& file_name, const std::string& run_id) const;
   /// Whether log lines appear on stderr too: then nothing is said there twice.
   bool mirrored() const noexcept { return m_mirrored; }
+  /// Says on stderr, as a warning, what the log was told: unless the log is mirrored there.
+  void say_warning(const std::string& text) const;
   Progress& progress();
   /// Opened when first asked for.
   State& state();
@@ -71,6 +73,7 @@ class Session {
 
  private:
   void take_host_mappings();
+  void tell_of_lease(const LeaseKey& key, LeaseKeeper::Event event, const std::string& why);
 
   std::string m_tool;
   CommonOptions m_options;

@@ -1,10 +1,17 @@
 #include "hamal/state/database.hpp"
 
+#include <fmt/core.h>
+
 #include <typeinfo>
 
 #include "hamal/util/error.hpp"
 
 namespace hamal {
+
+std::string busy_hint(const Patience& patience) {
+  return fmt::format("it was busy for {} s; try again",
+                     static_cast<double>(patience.lock.count()) / 1000.0);
+}
 
 void Database::attempt(const std::function<void()>& body) {
   m_repeated = false;

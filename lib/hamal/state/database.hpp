@@ -8,10 +8,9 @@
 #include <memory>
 #include <string>
 
-namespace hamal {
+#include "hamal/state/patience.hpp"
 
-/// How long a statement waits for another process's transaction, seconds: ours take milliseconds.
-inline constexpr int k_busy_seconds = 30;
+namespace hamal {
 
 /// Not thread-safe. Everything throws hamal::Error alone.
 class Database {
@@ -56,13 +55,17 @@ class Database {
   bool m_repeated = false;
 };
 
+/// What an operator does about another process that was waited for in vain.
+std::string busy_hint(const Patience& patience);
+
 enum class SqliteAccess { read_write, read_only };
 /// Opens or creates the file at `path`, 0600. For reading it has to be there.
-std::unique_ptr<Database> open_sqlite(const std::string& path,
+std::unique_ptr<Database> open_sqlite(const std::string& path, const Patience& patience,
                                       SqliteAccess access = SqliteAccess::read_write);
 /// `url` is libpq's, `password` is used when the URL has none. Throws Error(usage) for what cannot
 /// be a connection or is refused for good, a transient Error while the server cannot be reached or
 /// takes no writes.
-std::unique_ptr<Database> open_postgresql(const std::string& url, const std::string& password);
+std::unique_ptr<Database> open_postgresql(const std::string& url, const std::string& password,
+                                          const Patience& patience);
 
 }  // namespace hamal

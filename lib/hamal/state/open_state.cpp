@@ -1,7 +1,11 @@
 // Which database the state is in.
+#include "hamal/state/open_state.hpp"
+
 #include <filesystem>
 
+#include "hamal/state/file_system.hpp"
 #include "hamal/state/migrate.hpp"
+#include "hamal/state/moved_state.hpp"
 #include "hamal/state/schema.hpp"
 #include "hamal/state/sql_state.hpp"
 #include "hamal/state/state_outlook.hpp"
@@ -41,33 +45,73 @@ std::string password_of(const Config& config) {
   return {};
 }
 
-}  // namespace
-
-std::unique_ptr<State> open_state(const std::string& connection, const std::string& password) {
+std::unique_ptr<Database> open_database(const std::string& connection, const std::string& password,
+                                        const Patience& patience) {
   if (is_postgresql(connection)) {
-    return make_state(open_postgresql(connection, password));
+    return open_postgresql(connection, password, patience);
   }
   require_sqlite(connection);
   const std::filesystem::path path = path_of(connection);
   make_private_directories(path.parent_path());
-  return make_state(open_sqlite(path.string()));
+  require_local(path.parent_path());
+  return open_sqlite(path.string(), patience);
+}
+
+std::unique_ptr<Database> open_database(const Config& config, const Patience& patience = {}) {
+  return open_database(config.state_connection(), password_of(config), patience);
+}
+
+std::unique_ptr<State> usable_state(std::unique_ptr<Database> database) {
+  Database& opened = *database;
+  auto state = make_state(std::move(database));
+  require_not_moved(opened);
+  return state;
+}
+
+}  // namespace
+
+std::unique_ptr<State> open_state(const std::string& connection, const std::string& password,
+                                  const Patience& patience) {
+  return usable_state(open_database(connection, password, patience));
+}
+
+std::unique_ptr<State> open_state(const Config& config, const Patience& patience) {
+  return usable_state(open_database(config, patience));
+}
+
+std::unique_ptr<State> open_state(const std::string& connection, const std::string& password) {
+  return open_state(connection, password, Patience());
 }
 
 std::unique_ptr<State> open_state(const Config& config) {
-  return open_state(config.state_connection(), password_of(config));
+  return open_state(config, Patience());
+}
+
+std::unique_ptr<State> open_moved_state(const Config& config) {
+  return make_state(open_database(config));
+}
+
+bool mark_state_moved(const Config& config, const std::string& when) {
+  open_moved_state(config);  // the tables
+  return mark_moved(*open_database(config), when);
+}
+
+bool reopen_state(const Config& config) {
+  open_moved_state(config);
+  return forget_move(*open_database(config));
 }
 
 StateOutlook look_at_state(const Config& config) {
   const std::string connection = config.state_connection();
   StateOutlook outlook{.schema = 0, .known = k_schema_version};
   if (is_postgresql(connection)) {
-    outlook.schema = schema_of(*open_postgresql(connection, password_of(config)));
+    outlook.schema = schema_of(*open_postgresql(connection, password_of(config), Patience()));
     return outlook;
   }
   require_sqlite(connection);
   const std::filesystem::path path = path_of(connection);
   if (std::filesystem::exists(path)) {
-    outlook.schema = schema_of(*open_sqlite(path.string(), SqliteAccess::read_only));
+    outlook.schema = schema_of(*open_sqlite(path.string(), Patience(), SqliteAccess::read_only));
   }
   return outlook;
 }

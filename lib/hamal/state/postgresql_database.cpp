@@ -20,14 +20,15 @@
 namespace hamal {
 namespace {
 
-constexpr auto k_outage_max = std::chrono::seconds(20);
 constexpr auto k_first_pause = std::chrono::milliseconds(100);
 constexpr auto k_longest_pause = std::chrono::milliseconds(2000);
 
 class PostgresqlDatabase final : public Database {
  public:
-  explicit PostgresqlDatabase(const PostgresqlParameters& parameters)
-      : Database(connection_name(parameters)), m_connection(connection_string(parameters)) {
+  PostgresqlDatabase(const PostgresqlParameters& parameters, const Patience& patience)
+      : Database(connection_name(parameters)),
+        m_connection(connection_string(parameters)),
+        m_patience(patience) {
     connect();
   }
 
@@ -59,7 +60,7 @@ class PostgresqlDatabase final : public Database {
     try {
       prepare_session();
     } catch (const soci::postgresql_soci_error& error) {
-      throw meaning_of(error.sqlstate(), error.get_error_message(), name());
+      throw meaning_of(error.sqlstate(), error.get_error_message(), name(), m_patience);
     } catch (const soci::soci_error& error) {
       throw why_no_connection(error.get_error_message(), name());
     }
@@ -80,7 +81,10 @@ class PostgresqlDatabase final : public Database {
       sql() << "SET synchronous_commit = on";
     }
     sql() << "SET default_transaction_isolation = 'read committed'";
-    sql() << "SET lock_timeout = '" + std::to_string(k_busy_seconds) + "s'";
+    sql() << "SET lock_timeout = " + std::to_string(m_patience.lock.count());
+    if (m_patience.reply.count() > 0) {
+      sql() << "SET statement_timeout = " + std::to_string(m_patience.reply.count());
+    }
     sql() << "SET idle_in_transaction_session_timeout = '10s'";
   }
 
@@ -108,13 +112,13 @@ class PostgresqlDatabase final : public Database {
       return true;
     }
     if (known != nullptr) {
-      throw meaning_of(state, error.get_error_message(), name());
+      throw meaning_of(state, error.get_error_message(), name(), m_patience);
     }
     return false;
   }
 
   void reconnect() {
-    const auto deadline = std::chrono::steady_clock::now() + k_outage_max;
+    const auto deadline = std::chrono::steady_clock::now() + m_patience.outage;
     for (auto pause = k_first_pause;; pause = std::min(pause * 2, k_longest_pause)) {
       try {
         sql().close();
@@ -130,12 +134,16 @@ class PostgresqlDatabase final : public Database {
   }
 
   std::string m_connection;
+  const Patience m_patience;
 };
 
 }  // namespace
 
-std::unique_ptr<Database> open_postgresql(const std::string& url, const std::string& password) {
-  return std::make_unique<PostgresqlDatabase>(postgresql_parameters(url, password));
+std::unique_ptr<Database> open_postgresql(const std::string& url, const std::string& password,
+                                          const Patience& patience) {
+  PostgresqlParameters parameters = postgresql_parameters(url, password);
+  be_patient(parameters, patience);
+  return std::make_unique<PostgresqlDatabase>(parameters, patience);
 }
 
 }  // namespace hamal

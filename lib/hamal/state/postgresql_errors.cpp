@@ -73,6 +73,12 @@ Error why_no_connection(const std::string& text, const std::string& name) {
        "CREATE DATABASE on the server, or another name in [database] connection"},
       {"permission denied for database \"", "", "the state database does not let this user in",
        "GRANT CONNECT ON DATABASE … TO the role"},
+      {"does not match host name", "", "the state database's certificate is of another host",
+       "name the host in [database] connection as the certificate does; hostaddr= says where it "
+       "is"},
+      {"certificate verify failed", "",
+       "the state database's certificate is not by an authority that is trusted",
+       "name its authority: sslrootcert=FILE in [database] connection"},
       {"certificate", "", "the state database's certificate is not accepted",
        "see sslmode, sslrootcert and sslcert in [database] connection"},
       {"server does not support SSL", "", "the state database's server does not speak TLS",
@@ -94,13 +100,13 @@ Error why_no_connection(const std::string& text, const std::string& name) {
           "see whether the server runs and the network lets us through", Transience::transient};
 }
 
-Error meaning_of(const std::string& state, const std::string& text, const std::string& name) {
+Error meaning_of(const std::string& state, const std::string& text, const std::string& name,
+                 const Patience& patience) {
   const std::string line = one_line(text);
   const std::string kind = state.substr(0, 2);
   if (state == "55P03") {  // lock_not_available
     return {ErrorKind::failed, "the state database is locked by another process", name,
-            "it was busy for " + std::to_string(k_busy_seconds) + " s; try again",
-            Transience::transient};
+            busy_hint(patience), Transience::transient};
   }
   if (state == "25006") {  // read_only_sql_transaction
     return {ErrorKind::failed, "the state database takes no writes: " + line, name,

@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 
 #include "hamal/util/error.hpp"
@@ -124,6 +125,24 @@ PostgresqlParameters postgresql_parameters(const std::string& url, const std::st
     set_default(parameters, "sslrootcert", k_authorities);
   }
   return parameters;
+}
+
+void be_patient(PostgresqlParameters& parameters, const Patience& patience) {
+  if (patience.reply.count() <= 0) {
+    return;
+  }
+  const auto bound = [&](const std::string& keyword, std::int64_t most) {
+    const std::string text = get(parameters, keyword);
+    std::int64_t said = 0;  // as libpq: no limit
+    std::from_chars(text.data(), text.data() + text.size(), said);
+    if (said <= 0 || said > most) {
+      std::erase_if(parameters, [&](const auto& one) { return one.first == keyword; });
+      parameters.emplace_back(keyword, std::to_string(most));
+    }
+  };
+  // libpq counts in seconds, and takes 1 for 2.
+  bound("connect_timeout", std::max<std::int64_t>(2, (patience.reply.count() + 999) / 1000));
+  bound("tcp_user_timeout", patience.reply.count());
 }
 
 std::string connection_string(const PostgresqlParameters& parameters) {

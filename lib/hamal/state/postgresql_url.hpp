@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "hamal/state/patience.hpp"
+
 namespace hamal {
 
 /// keyword and value, as libpq names them; each keyword once.
@@ -14,6 +16,9 @@ using PostgresqlParameters = std::vector<std::pair<std::string, std::string>>;
 /// when the URL has none. Throws Error(usage) for what is no URL of libpq, without quoting it.
 PostgresqlParameters postgresql_parameters(const std::string& url, const std::string& password);
 
+/// Bounds what an attempt to connect and a reply may take, where `patience` does and what the
+/// parameters say is more, or nothing.
+void be_patient(PostgresqlParameters& parameters, const Patience& patience);
 /// keyword='value' for every parameter.
 std::string connection_string(const PostgresqlParameters& parameters);
 /// As messages name it; never with a password.

@@ -95,6 +95,18 @@ void require_empty(Database& database) {
   }
 }
 
+// Snapshots and bitmaps carry the mark of an installation: what this one has made under its own
+// would be nobody's.
+void require_same_installation(Database& database, const StateDump& dump) {
+  const std::string known = meta(database.sql(), k_installation);
+  if (!known.empty() && known != dump.installation_id) {
+    throw Error(
+        ErrorKind::failed,
+        "the state belongs to another installation: " + known + ", and not " + dump.installation_id,
+        database.name(), "import into a new database, that no tool but this one has worked with");
+  }
+}
+
 }  // namespace
 
 StateDump dump_rows(Database& database) {
@@ -115,6 +127,7 @@ void load_rows(Database& database, const StateDump& dump) {
   database.transact(k_everything, [&] {
     database.freeze(table_names());
     require_empty(database);
+    require_same_installation(database, dump);
     replace_meta(database.sql(), k_installation, dump.installation_id);
     replace_meta(database.sql(), k_flag_key, dump.disk_flag_key);
     for (const DumpTable& table : dump_tables()) {

@@ -13,14 +13,14 @@
 namespace hamal {
 namespace {
 
-Error meaning_of(const soci::sqlite3_soci_error& error, const std::string& path) {
+Error meaning_of(const soci::sqlite3_soci_error& error, const std::string& path,
+                 const Patience& patience) {
   const auto code = error.result() & 0xff;  // NOLINT: the primary code of an extended one
   switch (code) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return {ErrorKind::failed, "the state database is locked by another process", path,
-              "it was busy for " + std::to_string(k_busy_seconds) + " s; try again",
-              Transience::transient};
+              busy_hint(patience), Transience::transient};
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return {ErrorKind::failed, "the state database is damaged", path,
@@ -45,10 +45,13 @@ Error meaning_of(const soci::sqlite3_soci_error& error, const std::string& path)
 
 class SqliteDatabase final : public Database {
  public:
-  SqliteDatabase(const std::string& path, SqliteAccess access) : Database(path) {
-    const std::string connection = "db=\"" + path + "\" timeout=" + std::to_string(k_busy_seconds);
+  SqliteDatabase(const std::string& path, const Patience& patience, SqliteAccess access)
+      : Database(path), m_patience(patience) {
     if (access == SqliteAccess::read_only) {
-      run([&] { sql().open(soci::sqlite3, connection + " readonly=true"); });
+      run([&] {
+        sql().open(soci::sqlite3, "db=\"" + path + "\" readonly=true");
+        sql() << "PRAGMA busy_timeout = " + std::to_string(m_patience.lock.count());
+      });
       return;
     }
     // SQLite creates files by the umask; its journals inherit the mode of the database.
@@ -58,7 +61,8 @@ class SqliteDatabase final : public Database {
     const UniqueFd opening = open_file(path + ".lock", O_RDWR | O_CREAT, 0600);
     lock_opening(opening.get());
     run([&] {
-      sql().open(soci::sqlite3, connection);
+      sql().open(soci::sqlite3, "db=\"" + path + "\"");
+      sql() << "PRAGMA busy_timeout = " + std::to_string(m_patience.lock.count());
       // One flush per transaction instead of three; FULL flushes it before the commit returns.
       sql() << "PRAGMA journal_mode = WAL";
       sql() << "PRAGMA synchronous = FULL";
@@ -88,29 +92,31 @@ class SqliteDatabase final : public Database {
 
   bool recover(const soci::soci_error& error) override {
     if (const auto* known = dynamic_cast<const soci::sqlite3_soci_error*>(&error)) {
-      throw meaning_of(*known, name());
+      throw meaning_of(*known, name(), m_patience);
     }
     return false;
   }
 
   void lock_opening(int fd) const {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(k_busy_seconds);
+    const auto deadline = std::chrono::steady_clock::now() + m_patience.lock;
     while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
       if (std::chrono::steady_clock::now() > deadline) {
         throw Error(ErrorKind::failed,
                     "another process has been opening the state database for long", name(),
-                    "it was busy for " + std::to_string(k_busy_seconds) + " s; try again",
-                    Transience::transient);
+                    busy_hint(m_patience), Transience::transient);
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
   }
+
+  const Patience m_patience;
 };
 
 }  // namespace
 
-std::unique_ptr<Database> open_sqlite(const std::string& path, SqliteAccess access) {
-  return std::make_unique<SqliteDatabase>(path, access);
+std::unique_ptr<Database> open_sqlite(const std::string& path, const Patience& patience,
+                                      SqliteAccess access) {
+  return std::make_unique<SqliteDatabase>(path, patience, access);
 }
 
 }  // namespace hamal

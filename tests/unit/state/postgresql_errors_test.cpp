@@ -32,5 +32,16 @@ TEST(PostgresqlErrors, WhatOnlyAnOperatorMendsIsRefused) {
   }
 }
 
+TEST(PostgresqlErrors, AWrongHostAndAWrongAuthorityAreTold) {
+  const auto said = [](const char* text) {
+    return std::string(why_no_connection(text, "db").what());
+  };
+  const std::string host =
+      said("server certificate for \"a.test\" does not match host name \"b.test\"");
+  EXPECT_NE(host.find("of another host"), std::string::npos) << host;
+  const std::string authority = said("SSL error: certificate verify failed");
+  EXPECT_NE(authority.find("sslrootcert=FILE"), std::string::npos) << authority;
+}
+
 }  // namespace
 }  // namespace hamal
