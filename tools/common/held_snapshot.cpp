@@ -234,7 +234,9 @@ std::optional<SnapshotDocument> resume_held(const SnapshotWish& wish, Session& s
         left.unusable = reduce(reduced, wish, platform);
       }
     }
-    const Verdict verdict = judge_for_next_run(left, wish.fresh, max_hold);
+    const Verdict verdict =
+        judge_for_next_run(left, wish.fresh, max_hold,
+                           wish.holder == Holder::period ? NextRun::of_period : NextRun::by_hand);
     if (verdict.fate == Fate::end && left.marked && wish.give_up == GiveUp::no) {
       throw Error(ErrorKind::busy,
                   "snapshot " + record.snapshot_id +

@@ -30,13 +30,17 @@ SnapshotAge snapshot_age(const std::string& created, WallTime now) {
   return {std::chrono::duration_cast<milliseconds>(now - *when), true};
 }
 
-Verdict judge_for_next_run(const LeftSnapshot& snapshot, Fresh fresh, milliseconds max_hold) {
+Verdict judge_for_next_run(const LeftSnapshot& snapshot, Fresh fresh, milliseconds max_hold,
+                           NextRun next) {
   if (!snapshot.marked) {
     if (snapshot.checkpoint) {
       return {Fate::finish, "a run committed it and was killed before it ended it"};
     }
     if (snapshot.recorded == k_attached) {
       return {Fate::end, "the run that made it is dead and left nothing to resume"};
+    }
+    if (snapshot.recorded == k_period && next == NextRun::of_period) {
+      return {Fate::end, "the run of hamal-period that made it has ended or is dead"};
     }
     return {Fate::leave, "it was handed out and may be in use"};
   }

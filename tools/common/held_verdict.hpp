@@ -5,6 +5,9 @@
 //   intended      a create that was killed           ends what it made     the same
 //   attached      a run that had the vm's lock: it   ends it               ends it
 //                 is dead when we have it
+//   period        a run of hamal-period, perhaps of  ends it, if it is a   as created
+//                 another proxy: it is dead when     run of hamal-period,
+//                 another one has the vm             else leaves it (busy)
 //   created       whoever was given the document     leaves it (busy)      ends it once older than
 //                                                                          the bound
 //   … and named   a loop that was killed between     ends it as committed  the same, once older
@@ -21,6 +24,7 @@ namespace hamal {
 inline constexpr const char* k_intended = "intended";
 inline constexpr const char* k_attached = "attached";
 inline constexpr const char* k_created = "created";
+inline constexpr const char* k_period = "period";
 
 struct SnapshotAge {
   std::chrono::milliseconds age{0};
@@ -53,9 +57,10 @@ struct Verdict {
 
 enum class Fresh { no, yes };
 
-/// For a run that wants a snapshot of this vm.
+/// Who wants a snapshot of this vm.
+enum class NextRun { by_hand, of_period };
 Verdict judge_for_next_run(const LeftSnapshot& snapshot, Fresh fresh,
-                           std::chrono::milliseconds max_hold);
+                           std::chrono::milliseconds max_hold, NextRun next);
 /// At the end of its run: Fate::resume keeps it held for the next one, the other is end.
 Verdict judge_after_run(const LeftSnapshot& snapshot, std::chrono::milliseconds max_hold);
 /// For delete --stale: end or leave. `older_than` bounds what was handed out.

@@ -36,7 +36,8 @@ RepositoryPlace OpenedRepository::place(std::uint64_t memory) {
   const auto directory = std::filesystem::path(m_session.config().defaults.hamal_lib_dir) /
                          "repository" / m_repository->id();
   return {{*m_repository, directory, m_session.log(), m_session.cancel(), system_clock(),
-           m_session.config().sync.outage_max, memory, m_session.config().repository.compression},
+           m_session.config().sync.outage_max, memory, m_session.config().repository.compression,
+           [this] { m_session.check_leases(); }},
           m_uri};
 }
 

@@ -72,7 +72,9 @@ void undo_snapshot(const SnapshotDocument& document, Session& session) {
   const CancelToken uninterrupted;
   try {
     const auto platform = session.open_platform(document.platform, Marking::needed, uninterrupted);
-    end_snapshot(document, Outcome::failed, session, *platform);
+    platform->finish_snapshot(document, Outcome::failed, still_needed(session.state(), document));
+    session.log().info("snapshot {} ended: it was just made", document.snapshot_id);
+    session.state().remove_snapshot(document.platform, document.snapshot_id);
   } catch (const Error& error) {
     say_not_ended(document, error, session);
   }
@@ -135,7 +137,15 @@ SnapshotDocument create_recorded(const SnapshotWish& wish, Session& session, Pla
 }  // namespace
 
 const char* to_string(Holder holder) {
-  return holder == Holder::attached ? k_attached : k_created;
+  switch (holder) {
+    case Holder::attached:
+      return k_attached;
+    case Holder::handed_out:
+      return k_created;
+    case Holder::period:
+      return k_period;
+  }
+  return "";
 }
 
 const char* to_string(Ending ending) {

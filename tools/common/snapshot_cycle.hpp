@@ -37,9 +37,9 @@ std::vector<std::string> still_needed(State& state, const SnapshotDocument& docu
 /// The same of all disks: the disk may have been called otherwise then.
 std::vector<std::string> all_needed(State& state);
 
-/// Whom a snapshot is recorded for: a run that has the vm's lock from its beginning to its end, or
-/// whoever is given the document.
-enum class Holder { attached, handed_out };
+/// Whom a snapshot is recorded for: a run that has the vm's lock from its beginning to its end,
+/// whoever is given the document, or a run of hamal-period.
+enum class Holder { attached, handed_out, period };
 const char* to_string(Holder holder);
 
 /// Whether a snapshot held for an interrupted run may be ended for another one: a dry run may not.
@@ -82,7 +82,8 @@ Ending settle_snapshot(const SnapshotDocument& document, Outcome outcome, Sessio
 /// hamal::Error: it says what to do by hand. The caller holds the vm's lock.
 void settle_failed(const AcquiredSnapshot& snapshot, Session& session);
 
-/// Ends it as failed with a platform and a token of its own. Never throws a hamal::Error, as above.
+/// Ends what was just made, which nobody else can be using, as failed, with a platform and a token
+/// of its own; also when the vm's lease was lost meanwhile. Never throws a hamal::Error, as above.
 /// The caller holds the vm's lock.
 void undo_snapshot(const SnapshotDocument& document, Session& session);
 /// The same for a caller that does not hold the lock (any more).

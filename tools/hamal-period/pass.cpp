@@ -10,6 +10,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "common/period_run.hpp"
 #include "common/vm_lease.hpp"
 #include "hamal-period/period_lock.hpp"
 #include "hamal/util/error.hpp"
@@ -135,19 +136,21 @@ void Runs::work(std::optional<std::chrono::steady_clock::time_point> until, Pass
       m_cancel.request(SIGTERM);
     }
     m_outage = false;
+    m_has_time = until.has_value();
     record_ended();
     if (!m_outage) {
       start_waiting(totals);
     }
     m_outage_told = m_outage_told && m_outage;
-    if (m_running.empty() && (m_waiting.empty() || m_session.cancel().requested())) {
+    const bool stopping = m_session.cancel().requested();
+    if (m_running.empty() && (stopping || (m_waiting.empty() && m_unrecorded.empty()))) {
       return;
     }
     int patience = -1;
     if (until) {
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
           *until - std::chrono::steady_clock::now());
-      if (left.count() <= 0 && !m_session.cancel().requested()) {
+      if (left.count() <= 0 && !stopping) {
         return;
       }
       patience = static_cast<int>(std::clamp<std::int64_t>(left.count() + 1, 1, 3'600'000));
@@ -199,7 +202,7 @@ void Runs::start_waiting(PassTotals& totals) {
 }
 
 void Runs::outlast(const Error& error) {
-  if (!error.transient() || m_running.empty()) {
+  if (!error.transient() || (m_running.empty() && !m_has_time)) {
     throw;
   }
   if (!m_outage_told) {
@@ -216,19 +219,17 @@ void Runs::start(Candidate& candidate, period::CommandLines lines, PassTotals& t
   if (!run) {
     return;
   }
-  if (candidate.last.state == period::k_running) {
-    rescue_document(candidate, lines.document);
-  }
   run->task = {.job = candidate.job,
                .vm = vm,
                .why = candidate.due.reason,
                .run_id = run_id,
                .lines = std::move(lines),
                .lock_fds = {run->lock.fd()},
+               .lock_variables = {period_lock_environment(run->lock.fd())},
                .on_progress = m_tasks.progress_of(candidate)};
   if (run->lease) {
     run->task.lock_fds.push_back(run->lease->lock_fd());
-    run->task.lease = run->lease->environment();
+    run->task.lock_variables.push_back(run->lease->environment());
   }
   run->record = candidate.last;
   run->record.job = candidate.job.name;
@@ -312,21 +313,6 @@ bool Runs::put_run(const RunRecord& record) {
     // Whoever has the vm now records what becomes of it.
     m_session.log().warning("job {}: vm {}: {}", record.job, record.vm_name, error.what());
     return false;
-  }
-}
-
-// `hamal-snapshot create` was killed after it had recorded its snapshot and before it had printed
-// it: the record has the document.
-void Runs::rescue_document(const Candidate& candidate, const std::string& path) {
-  std::error_code none;
-  if (std::filesystem::exists(path, none) && std::filesystem::file_size(path, none) > 0) {
-    return;
-  }
-  for (const SnapshotRecord& record : m_session.state().list_snapshots()) {
-    if (record.platform == candidate.vm.platform && record.vm_id == candidate.vm.id &&
-        !record.document.empty() && record.created >= candidate.last.started) {
-      write_file_atomically(path, record.document);
-    }
   }
 }
 

@@ -47,8 +47,9 @@ class Runs {
   void add(std::vector<Candidate> due);
   /// Starts what can be, and takes what ended. Returns as soon as all have ended, an interrupt is
   /// requested (then, too, only when all have ended), or `until`.
-  /// While a run goes on, a state that cannot be used for a time stops nothing: what it should know
-  /// is kept and written later. Otherwise that is thrown; the next call tries again.
+  /// While a run goes on, and until `until`, a state that cannot be used for a time stops nothing:
+  /// what it should know is kept and written as soon as it can be. Otherwise that is thrown; the
+  /// next call tries again.
   void work(std::optional<std::chrono::steady_clock::time_point> until, PassTotals& totals);
 
  private:
@@ -65,17 +66,17 @@ class Runs {
   void take_ended(PassTotals& totals);
   /// What became of it, into its record.
   void conclude(Running& run, PassTotals& totals);
-  /// All that have ended into the state. Throws what the state says when nothing runs.
+  /// All that have ended into the state. Throws what the state says when it is not waited for.
   void record_ended();
   void record_end(Running& run);
-  /// Within a handler, whose error it throws again when that is not transient, or nothing runs.
+  /// Within a handler, whose error it throws again when that is not transient, or there is nothing
+  /// to wait for.
   /// Else the log is told, once until the state can be used again.
   void outlast(const Error& error);
   /// Among what runs, and what has ended and is not recorded.
   template <typename Is>
   bool is_any_held(const Is& is) const;
   bool runs_now(const period::VmName& vm) const;
-  void rescue_document(const Candidate& candidate, const std::string& path);
   void wait(int milliseconds);
 
   Session& m_session;
@@ -88,6 +89,7 @@ class Runs {
   std::list<std::unique_ptr<Running>> m_unrecorded;  ///< ended; the vms are held until it is known
   bool m_outage = false;                             ///< of the state, at the last attempt
   bool m_outage_told = false;
+  bool m_has_time = false;  ///< to wait for the state although nothing runs
   unsigned m_free_disks;
 };
 

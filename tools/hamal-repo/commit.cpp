@@ -14,10 +14,11 @@ int run_commit(const RepoRequest& request, Session& session) {
   session.log().set_vm(document.vm_name);
   const VmLock lock(session, document.platform, document.vm_id, request.wait, session.cancel());
   OpenedRepository repository(parse_endpoint(request.repository), session);
-  // What fences the version itself is its slot: of two that go for it one gets it.
-  session.check_leases();
-  const auto manifest = commit_snapshot(repository.place(), document, session.state());
-  write_stdout(report_version(manifest, session.options().format), session.cancel());
+  const auto committed = commit_snapshot(repository.place(), document, session.state());
+  if (!committed.not_cached.empty()) {
+    session.say_warning(say_not_cached(committed));
+  }
+  write_stdout(report_version(committed.manifest, session.options().format), session.cancel());
   return 0;
 }
 

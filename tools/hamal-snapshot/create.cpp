@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "common/output.hpp"
+#include "common/period_run.hpp"
 #include "common/snapshot_cycle.hpp"
 #include "hamal-snapshot/commands.hpp"
 #include "hamal/util/error.hpp"
@@ -33,8 +34,10 @@ int run_create(const SnapshotRequest& request, Session& session) {
   session.log().set_vm(request.vm.vm);
   std::optional<VmLock> lock(std::in_place, session, request.vm.platform, vm_id, request.wait,
                              session.cancel());
+  const Holder holder =
+      is_period_run(session, request.vm.platform, vm_id) ? Holder::period : Holder::handed_out;
   const AcquiredSnapshot snapshot = acquire_snapshot(
-      {request.vm, vm_id, request.options, Holder::handed_out, request.fresh}, session, *platform);
+      {request.vm, vm_id, request.options, holder, request.fresh}, session, *platform);
   lock.reset();
   try {
     write_stdout(to_json(snapshot.document), session.cancel());

@@ -84,7 +84,8 @@ class Bases {
 // Staged and, unless nothing could be, published: here the document is at hand.
 SyncResult sync_to_repository(OpenedRepository& repository, const StreamHeader& header,
                               std::vector<PlannedDisk>& disks, const NamedSource& source,
-                              const SyncOptions& options, const SyncContext& context) {
+                              const SyncOptions& options, const SyncContext& context,
+                              const Session& session) {
   const RepositoryPlace place = repository.place(options.memory_limit / 2);
   RepositoryTarget target(place, header);
   SyncResult result = stage_sync(header, disks, target, source.source(), options, context);
@@ -92,9 +93,11 @@ SyncResult sync_to_repository(OpenedRepository& repository, const StreamHeader& 
                                   [](const auto& disk) { return disk.status == ExitStatus::done; });
   if (!options.dry_run && staged && !context.cancel.requested()) {
     context.progress.phase(header.vm_name, "committing", 0);
-    context.still_ours();
-    note_committed(result, place,
-                   commit_version(place, *target.begun(), source.named, context.state));
+    const auto committed = commit_version(place, *target.begun(), source.named, context.state);
+    if (!committed.not_cached.empty()) {
+      session.say_warning(say_not_cached(committed));
+    }
+    note_committed(result, place, committed.manifest);
     context.progress.done(header.vm_name);
   }
   return result;
@@ -122,7 +125,7 @@ SyncResult sync_document(const SyncRequest& request, Session& session, Platform&
   const SyncOptions options = sync_options(request, session.config(), document.platform_type);
   if (const auto endpoint = common_repository(targets)) {
     return sync_to_repository(bases.open(*endpoint), header, disks, source, options,
-                              sync_context(request, session));
+                              sync_context(request, session), session);
   }
   return run_sync(header, disks, targets, source.source(), options, sync_context(request, session));
 }

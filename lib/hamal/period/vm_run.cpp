@@ -19,18 +19,16 @@ constexpr std::chrono::seconds k_hook_grace{10};
 constexpr std::chrono::seconds k_finish_when_stopped{60};
 
 std::vector<std::string> inherited_environment(const std::string& run_id,
-                                               const std::string& lease) {
-  std::vector<std::string> all;
+                                               const std::vector<std::string>& lock_variables) {
+  std::vector<std::string> all = lock_variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
-    if (!text.starts_with("HAMAL_RUN_ID=") && !text.starts_with("HAMAL_LEASE=")) {
+    if (!text.starts_with("HAMAL_RUN_ID=") && !text.starts_with("HAMAL_LEASE=") &&
+        !text.starts_with("HAMAL_PERIOD_LOCK=")) {
       all.push_back(text);
     }
   }
   all.push_back("HAMAL_RUN_ID=" + run_id);
-  if (!lease.empty()) {
-    all.push_back(lease);
-  }
   return all;
 }
 
@@ -102,7 +100,7 @@ class VmRun {
 
   /// Our own tools, which work on the vm for as long as they live.
   PipeResult call_tools(ProcessPipe pipe, const CancelToken& cancel) {
-    pipe.environment = inherited_environment(m_task.run_id, m_task.lease);
+    pipe.environment = inherited_environment(m_task.run_id, m_task.lock_variables);
     pipe.inherited = m_task.lock_fds;
     return call(std::move(pipe), cancel);
   }

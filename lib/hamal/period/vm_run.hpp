@@ -27,7 +27,8 @@ struct VmTask {
   std::string run_id;
   CommandLines lines;
   std::vector<int> lock_fds;  ///< of the vm's locks: every program holds them
-  std::string lease = {};     ///< "HAMAL_LEASE=…" for the programs; empty: there is none
+  /// By which the programs know those locks: "HAMAL_PERIOD_LOCK=…", "HAMAL_LEASE=…".
+  std::vector<std::string> lock_variables = {};
   /// Called by the thread of the run; empty: nobody wants to know.
   std::function<void(const RunProgress&)> on_progress = {};
 };

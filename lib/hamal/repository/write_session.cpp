@@ -115,8 +115,10 @@ class Session final : public WriteSession {
                   "run hamal-sync first; what it says of each disk tells why");
     }
     const std::string text = to_text(manifest, m_slot, m_context.repository.keyring());
-    const bool created = patiently(
-        m_patience, [&] { return store().put_if_absent(m_slot, std::as_bytes(std::span(text))); });
+    const bool created = patiently(m_patience, [&] {
+      m_context.still_ours();
+      return store().put_if_absent(m_slot, std::as_bytes(std::span(text)));
+    });
     if (!created) {
       manifest = require_own_slot();
     }

@@ -31,6 +31,9 @@ struct SessionContext {
   std::chrono::milliseconds outage_max{0};  ///< how long a store that went away is waited for
   std::uint64_t memory = 96U << 20;         ///< bytes of packs that wait to be put
   unsigned compression = 1;                 ///< level of zstd, 0: none
+  /// Throws Error(busy) when the machine is not ours any more: asked right before each attempt to
+  /// publish. Thread-safe.
+  std::function<void()> still_ours = [] {};
 };
 
 /// What is written of one disk: a BlockWriter whose bytes become records. write() and zero() of

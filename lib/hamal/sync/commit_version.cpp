@@ -1,5 +1,7 @@
 #include "hamal/sync/commit_version.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "hamal/util/error.hpp"
@@ -22,12 +24,19 @@ Checkpoint checkpoint_of(const RepositoryPlace& place, const repository::Manifes
   return checkpoint;
 }
 
-// The version is committed whatever becomes of its copy here: a state that cannot be written costs
-// `hamal-snapshot finish` what it would have kept, and says so.
-void cache(const RepositoryPlace& place, const repository::Manifest& manifest, State& state) {
-  for (const repository::DiskVersion& disk : manifest.disks) {
-    state.cache_checkpoint(checkpoint_of(place, manifest, disk));
+// The version is committed whatever becomes of its copy here: a state that cannot be written, or a
+// lease that was lost meanwhile, makes it no less so.
+CommittedVersion cached(const RepositoryPlace& place, repository::Manifest manifest, State& state) {
+  CommittedVersion committed{std::move(manifest), {}};
+  try {
+    for (const repository::DiskVersion& disk : committed.manifest.disks) {
+      state.cache_checkpoint(checkpoint_of(place, committed.manifest, disk));
+    }
+  } catch (const Error& error) {
+    committed.not_cached = error.what();
+    place.context.log.warning("{}", say_not_cached(committed));
   }
+  return committed;
 }
 
 std::optional<repository::Manifest> find_version(repository::Repository& repository,
@@ -41,15 +50,22 @@ std::optional<repository::Manifest> find_version(repository::Repository& reposit
 
 }  // namespace
 
-repository::Manifest commit_version(const RepositoryPlace& place, repository::WriteSession& session,
-                                    const SnapshotDocument& document, State& state) {
-  repository::Manifest manifest = session.commit(document);
-  cache(place, manifest, state);
-  return manifest;
+std::string say_not_cached(const CommittedVersion& committed) {
+  return fmt::format(
+      "version {} of {}:{} is committed, not cached: {}; the next run counts from it all the same, "
+      "or is a full where the platform forgets its snapshot meanwhile; `hamal-repo commit` again "
+      "caches it",
+      committed.manifest.generation, committed.manifest.vm.platform, committed.manifest.vm.vm_id,
+      committed.not_cached);
 }
 
-repository::Manifest commit_snapshot(const RepositoryPlace& place, const SnapshotDocument& document,
-                                     State& state) {
+CommittedVersion commit_version(const RepositoryPlace& place, repository::WriteSession& session,
+                                const SnapshotDocument& document, State& state) {
+  return cached(place, session.commit(document), state);
+}
+
+CommittedVersion commit_snapshot(const RepositoryPlace& place, const SnapshotDocument& document,
+                                 State& state) {
   const auto session = repository::resume_session(
       place.context, {document.platform, document.vm_id}, document.snapshot_id);
   if (session) {
@@ -62,8 +78,7 @@ repository::Manifest commit_snapshot(const RepositoryPlace& place, const Snapsho
         place.uri + " " + document.platform + ":" + document.vm_id + "@" + document.snapshot_id,
         "run hamal-sync with this target first, on this host");
   }
-  cache(place, *manifest, state);
-  return *manifest;
+  return cached(place, std::move(*manifest), state);
 }
 
 void note_committed(SyncResult& result, const RepositoryPlace& place,

@@ -8,15 +8,24 @@
 
 namespace hamal {
 
-/// Throws Error(busy) when the slot was taken: the run is void.
-repository::Manifest commit_version(const RepositoryPlace& place, repository::WriteSession& session,
-                                    const SnapshotDocument& document, State& state);
+struct CommittedVersion {
+  repository::Manifest manifest;
+  /// Why the state does not know of it; empty: it does. The version is there all the same, and is
+  /// what the next run counts from. The log was told.
+  std::string not_cached;
+};
+
+/// Throws Error(busy) when the slot was taken, or the machine was before: the run is void.
+CommittedVersion commit_version(const RepositoryPlace& place, repository::WriteSession& session,
+                                const SnapshotDocument& document, State& state);
 
 /// The same for a session that an earlier process of this host left. A version of that snapshot
 /// that is there already is success. Throws Error(usage) when there is neither. The caller holds
 /// the vm's lock.
-repository::Manifest commit_snapshot(const RepositoryPlace& place, const SnapshotDocument& document,
-                                     State& state);
+CommittedVersion commit_snapshot(const RepositoryPlace& place, const SnapshotDocument& document,
+                                 State& state);
+/// For people: what became of it, and what happens next.
+std::string say_not_cached(const CommittedVersion& committed);
 
 /// Writes what is committed into the result of the run that staged it.
 void note_committed(SyncResult& result, const RepositoryPlace& place,

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 
 #include "hamal/block/awaited_io.hpp"
@@ -36,8 +37,8 @@ class SessionLab : public testing::Test {
   void reopen() { repository = open_repository(open_store(), config); }
 
   SessionContext context() {
-    return {*repository,    directory / "lib", log,      cancel,
-            system_clock(), outage_max,        4U << 20, compression};
+    return {*repository, directory / "lib",       log, cancel, system_clock(), outage_max, 4U << 20,
+            compression, [this] { still_ours(); }};
   }
   std::unique_ptr<WriteSession> begin(const std::string& snapshot) {
     return begin_session(context(), vm, "web01", snapshot);
@@ -127,6 +128,7 @@ class SessionLab : public testing::Test {
   Logger log;
   Config config;
   std::chrono::milliseconds outage_max{0};
+  std::function<void()> still_ours = [] {};
   unsigned compression = 1;
   VmName vm{"lab", "vm-1"};
   std::unique_ptr<Repository> repository;

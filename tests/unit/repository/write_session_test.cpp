@@ -262,6 +262,20 @@ TEST_F(WriteSessionTest, ACommitMayBeRepeated) {
   EXPECT_TRUE(open_sessions(directory / "lib").empty());
 }
 
+// Break it: do not ask still_ours() in commit().
+TEST_F(WriteSessionTest, WhoLostTheMachineDoesNotPublish) {
+  const auto session = begin("s1");
+  const auto stage = session->stage(request("c1", k_size));
+  write(*stage, 0, random_bytes(k_size));
+  stage->finish();
+  still_ours = [] { throw Error(ErrorKind::busy, "the lease was lost"); };
+  EXPECT_THROW(session->commit(document("s1")), Error);
+  EXPECT_TRUE(repository->slots(vm).empty());
+  still_ours = [] {};
+  session->commit(document("s1"));
+  EXPECT_EQ(repository->slots(vm).size(), 1U);
+}
+
 TEST_F(WriteSessionTest, NothingStagedIsNoVersion) {
   const auto session = begin("s1");
   EXPECT_THROW(session->commit(document("s1")), Error);

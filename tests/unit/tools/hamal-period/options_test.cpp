@@ -59,5 +59,17 @@ TEST(PeriodOptions, WhatIsForAPassIsForNothingElse) {
   EXPECT_EQ(refusal({"operand"}), ErrorKind::usage);
 }
 
+TEST(PeriodOptions, TheStateIsExportedImportedAndReopened) {
+  const PeriodRequest request = parse({"state", "export", "--output", "/s", "--force", "--moved"});
+  EXPECT_EQ(request.command, PeriodCommand::export_state);
+  EXPECT_EQ(request.output, "/s");
+  EXPECT_TRUE(request.force && request.moved);
+  EXPECT_EQ(parse({"state", "import", "-"}).file, "-");
+  EXPECT_EQ(parse({"state", "reopen"}).command, PeriodCommand::reopen_state);
+  EXPECT_EQ(refusal({"state", "export", "--force"}), ErrorKind::usage);
+  EXPECT_EQ(refusal({"state", "import"}), ErrorKind::usage);
+  EXPECT_EQ(refusal({"state"}), ErrorKind::usage);
+}
+
 }  // namespace
 }  // namespace hamal

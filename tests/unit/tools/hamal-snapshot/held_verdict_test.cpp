@@ -21,8 +21,12 @@ LeftSnapshot unmarked(const char* recorded, std::chrono::milliseconds age = 1h) 
   return {recorded, age, false, false, ""};
 }
 
-Fate next(const LeftSnapshot& snapshot, Fresh fresh = Fresh::no) {
-  return judge_for_next_run(snapshot, fresh, k_day).fate;
+Verdict judge_next(const LeftSnapshot& snapshot, Fresh fresh = Fresh::no,
+                   NextRun run = NextRun::by_hand) {
+  return judge_for_next_run(snapshot, fresh, k_day, run);
+}
+Fate next(const LeftSnapshot& snapshot, Fresh fresh = Fresh::no, NextRun run = NextRun::by_hand) {
+  return judge_next(snapshot, fresh, run).fate;
 }
 
 TEST(SnapshotAgeTest, counts_from_the_creation_in_any_zone) {
@@ -55,14 +59,14 @@ TEST(NextRunTest, resumes_what_a_mark_names_whoever_it_was_recorded_for) {
 TEST(NextRunTest, gives_up_at_max_hold_and_not_before) {
   EXPECT_EQ(next(marked(k_created, k_day - 1ms)), Fate::resume);
   EXPECT_EQ(next(marked(k_created, k_day)), Fate::end);
-  EXPECT_THAT(judge_for_next_run(marked(k_created, 25h), Fresh::no, k_day).reason,
+  EXPECT_THAT(judge_next(marked(k_created, 25h)).reason,
               HasSubstr("25:00:00 old and snapshot_max_hold is 24:00:00"));
 }
 
 TEST(NextRunTest, ends_what_nobody_can_read_with_the_reason) {
   LeftSnapshot broken = marked();
   broken.unusable = "it is broken";
-  const Verdict verdict = judge_for_next_run(broken, Fresh::no, k_day);
+  const Verdict verdict = judge_next(broken);
   EXPECT_EQ(verdict.fate, Fate::end);
   EXPECT_EQ(verdict.reason, "it is broken");
 }
@@ -80,6 +84,15 @@ TEST(NextRunTest, ends_a_dead_runs_own_snapshot_that_nothing_names) {
 TEST(NextRunTest, never_ends_what_was_handed_out_and_no_mark_names) {
   EXPECT_EQ(next(unmarked(k_created, 400h)), Fate::leave);
   EXPECT_EQ(next(unmarked(k_created), Fresh::yes), Fate::leave);
+}
+
+// Two runs of hamal-period exclude each other, on one host and on several; a run by hand is
+// excluded by neither while no tool works on the vm.
+TEST(NextRunTest, a_run_of_hamal_period_ends_what_another_one_left) {
+  EXPECT_EQ(next(unmarked(k_period, 0s), Fresh::no, NextRun::of_period), Fate::end);
+  EXPECT_EQ(next(marked(k_period), Fresh::no, NextRun::of_period), Fate::resume);
+  EXPECT_EQ(next(unmarked(k_period)), Fate::leave);
+  EXPECT_EQ(next(unmarked(k_created), Fresh::no, NextRun::of_period), Fate::leave);
 }
 
 TEST(AfterRunTest, keeps_what_a_mark_needs_and_ends_the_rest) {
@@ -100,6 +113,7 @@ TEST(StaleTest, ends_leftovers) {
 
 TEST(StaleTest, leaves_what_may_be_in_use) {
   EXPECT_EQ(judge_stale(unmarked(k_created, 23h), k_day, k_day).fate, Fate::leave);
+  EXPECT_EQ(judge_stale(unmarked(k_period, 23h), k_day, k_day).fate, Fate::leave);
 }
 
 TEST(StaleTest, a_mark_protects_until_max_hold_however_short_the_bound) {
@@ -120,11 +134,9 @@ TEST(StaleTest, what_a_checkpoint_names_is_only_ever_finished) {
 }
 
 TEST(NextRunTest, finishes_what_was_committed_and_not_ended) {
-  for (const char* recorded : {k_attached, k_created}) {
-    EXPECT_EQ(judge_for_next_run({recorded, 0s, false, true, ""}, Fresh::no, k_day).fate,
-              Fate::finish);
-    EXPECT_EQ(judge_for_next_run({recorded, 0s, true, true, ""}, Fresh::no, k_day).fate,
-              Fate::resume);
+  for (const char* recorded : {k_attached, k_created, k_period}) {
+    EXPECT_EQ(next({recorded, 0s, false, true, ""}), Fate::finish);
+    EXPECT_EQ(next({recorded, 0s, true, true, ""}), Fate::resume);
   }
 }
 
