@@ -29,10 +29,13 @@ of() {
   guest 0 "write -P 1 0 4M"
   succeeds hamal-period
   hamal-period status --json > "$W/before.json"
-  succeeds hamal-period state export
-  cp "$W/out" "$W/state.json"
   succeeds hamal-sync checkpoint list --json
   cp "$W/out" "$W/checkpoints.json"
+  (umask 0; succeeds hamal-period state export --moved --output "$W/state.json")
+  [ "$(stat -c %a "$W/state.json")" = 600 ]
+  # Break it: open what was moved as everything else.
+  fails 2 "the state was moved to another database at 20*connection to where it went*state reopen" hamal-period
+  fails 2 "the state was moved" hamal-sync checkpoint list
 
   HAMAL_CONFIG=$W/a.conf
   succeeds hamal-period state import "$W/state.json"
@@ -52,10 +55,44 @@ of() {
   fails 1 "the state is not empty: its table checkpoints has 1 rows" hamal-period state import - < "$W/state.json"
 }
 
+@test "an export replaces no file unless told, and one that failed closes nothing" {
+  hamal-snapshot vms lab > /dev/null # an installation
+  echo mine > "$W/state.json"
+  fails 2 "a file of that name already*--force" hamal-period state export --moved --output "$W/state.json"
+  [ "$(cat "$W/state.json")" = mine ]
+  fails 1 "nowhere" hamal-period state export --moved --output "$W/nowhere/state.json"
+  succeeds hamal-snapshot list lab
+  succeeds hamal-period state export --moved --output "$W/state.json" --force
+  # Again, and without the mark being lost.
+  succeeds hamal-period state export
+  cmp "$W/out" "$W/state.json"
+  fails 2 "the state was moved" hamal-snapshot list lab
+  succeeds hamal-period state reopen
+  succeeds hamal-snapshot list lab
+  capture hamal-period state reopen
+  [ "$status" = 0 ]
+  has "$err" "warning: the state was not moved"
+}
+
+# Break it: let load() not look at the installation.
+@test "what another installation works with is not imported into, and no file says what to remove" {
+  hamal-snapshot vms lab > /dev/null
+  hamal-period state export > "$W/state.json"
+  HAMAL_CONFIG=$W/a.conf
+  hamal-snapshot vms lab > /dev/null
+  fails 1 "the state belongs to another installation*import into a new database" hamal-period state import "$W/state.json"
+  sed "s|^\"in_progress\":\[|&$(printf '%s' '{"platform":"lab","vm_id":"v","disk_id":"d","target":"file:/x","mode":"full",
+    "base_change_id":"","change_id":"","snapshot_id":"s","plan_path":"/etc/passwd","started":"","target_created":0,"finished":"",
+    "restore_path":"","proxy":""}' | tr -d '\n')|" "$W/state.json" > "$W/evil.json"
+  fails 2 "tables.in_progress?0?: plan_path does not lie below $W/lib/plans: /etc/passwd" hamal-period state import "$W/evil.json"
+}
+
 @test "what is no exported state is refused, and changes nothing" {
   HAMAL_CONFIG=$W/a.conf
   document > "$W/doc"
   fails 2 "is a snapshot document, not" hamal-period state import "$W/doc"
+  fails 2 "has no installation_id" hamal-period state import - < <(hamal-period state export)
+  hamal-snapshot vms lab > /dev/null # makes one
   succeeds hamal-period state export
   cp "$W/out" "$W/whole"
   head -c 100 "$W/whole" > "$W/half"

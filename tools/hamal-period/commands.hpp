@@ -13,8 +13,9 @@ int run_period(const PeriodRequest& request, Session& session);
 
 int run_passes(const PeriodRequest& request, Session& session);
 int run_status(const PeriodRequest& request, Session& session);
-int run_export_state(Session& session);
+int run_export_state(const PeriodRequest& request, Session& session);
 int run_import_state(const PeriodRequest& request, Session& session);
+int run_reopen_state(Session& session);
 int run_health(const PeriodRequest& request, Session& session);
 
 /// The jobs that the request means. Throws Error(usage) for a name that is none, and when the

@@ -7,6 +7,32 @@
 
 namespace hamal {
 
+namespace {
+
+void add_state_commands(CLI::App& app, PeriodRequest& request) {
+  CLI::App* state = app.add_subcommand("state", "Move what is known to another database");
+  state->require_subcommand(1);
+  const auto add = [&](const char* name, const char* purpose, PeriodCommand command) {
+    CLI::App* added = state->add_subcommand(name, purpose);
+    added->parse_complete_callback([&request, command] { request.command = command; });
+    return added;
+  };
+  CLI::App* export_state = add("export", "Print all of it as JSON", PeriodCommand::export_state);
+  CLI::Option* output =
+      export_state->add_option("--output", request.output, "Write it there, for the owner alone")
+          ->type_name("FILE");
+  export_state->add_flag("--force", request.force, "Replace that file")->needs(output);
+  export_state->add_flag("--moved", request.moved,
+                         "It is moved: close this state for all but another export");
+  add("import", "Take what was exported into an empty state", PeriodCommand::import_state)
+      ->add_option("FILE", request.file, "What was exported, or - for standard input")
+      ->required()
+      ->type_name("FILE");
+  add("reopen", "Use a state again that was moved, and never arrived", PeriodCommand::reopen_state);
+}
+
+}  // namespace
+
 PeriodRequest parse_period_options(int argc, const char* const* argv) {
   PeriodRequest request;
   CLI::App app("Run the other tools for the machines of [job NAME] that are due, once");
@@ -48,29 +74,18 @@ PeriodRequest parse_period_options(int argc, const char* const* argv) {
       ->add_option("--max-failures", request.max_failures,
                    "A vm may have failed so often in a row (default 3)")
       ->type_name("N");
-  CLI::App* state = app.add_subcommand("state", "Move what is known to another database");
-  state->require_subcommand(1);
-  state->add_subcommand("export", "Print all of it as JSON")->parse_complete_callback([&request] {
-    request.command = PeriodCommand::export_state;
-  });
-  CLI::App* import = state->add_subcommand("import", "Take what was exported into an empty state");
-  import->parse_complete_callback(
-      [&request] { request.command = PeriodCommand::import_state;
-});
-import->add_option("FILE", request.file, "What was exported, or - for standard input")
-    ->required()
-    ->type_name("FILE");
-parse_command_line(app, request.common, argc, argv);
-if (request.command != PeriodCommand::run &&
-    (request.loop || request.dry_run || request.now || !request.metrics_file.empty())) {
-  throw Error(ErrorKind::usage, "--loop, --dry-run, --now and --metrics-file are for a pass", {},
-              "see hamal-period --help");
+  add_state_commands(app, request);
+  parse_command_line(app, request.common, argc, argv);
+  if (request.command != PeriodCommand::run &&
+      (request.loop || request.dry_run || request.now || !request.metrics_file.empty())) {
+    throw Error(ErrorKind::usage, "--loop, --dry-run, --now and --metrics-file are for a pass", {},
+                "see hamal-period --help");
+  }
+  if (request.loop && (request.dry_run || request.now)) {
+    throw Error(ErrorKind::usage, "--loop goes neither with --dry-run nor with --now", {},
+                "see hamal-period --help");
+  }
+  return request;
 }
-if (request.loop && (request.dry_run || request.now)) {
-  throw Error(ErrorKind::usage, "--loop goes neither with --dry-run nor with --now", {},
-              "see hamal-period --help");
-}
-return request;
-}  // namespace hamal
 
 }  // namespace hamal

@@ -9,7 +9,7 @@
 
 namespace hamal {
 
-enum class PeriodCommand { run, status, health, export_state, import_state };
+enum class PeriodCommand { run, status, health, export_state, import_state, reopen_state };
 
 struct PeriodRequest {
   CommonOptions common;
@@ -22,6 +22,9 @@ struct PeriodRequest {
   std::string metrics_file;                          ///< empty: none
   std::optional<std::chrono::milliseconds> max_age;  ///< health: of the last pass
   std::string file;                                  ///< state import: a path, or -
+  std::string output;                                ///< state export: a path; empty: stdout
+  bool force = false;                                ///< … and replace it
+  bool moved = false;                                ///< … and close the state
   unsigned max_failures = 3;                         ///< health: of one vm, in a row
 };
 

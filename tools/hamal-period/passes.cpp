@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 
 #include "common/output.hpp"
 #include "hamal-period/commands.hpp"
@@ -102,6 +103,20 @@ void add_tasks(Session& session, Tasks& tasks, Runs& runs, PassTotals& totals) {
   }
 }
 
+/// False when it failed as it may: a state that is locked or full now may be usable later.
+bool step_of_loop(Session& session, const std::function<void()>& step) {
+  try {
+    step();
+    return true;
+  } catch (const Error& error) {
+    if (!error.transient() && error.kind() != ErrorKind::failed) {
+      throw;
+    }
+    session.log().error("this pass failed: {}", error.what());
+    return false;
+  }
+}
+
 int loop(const PeriodRequest& request, Session& session) {
   const std::string started = rfc3339(system_clock().wall());
   Tasks tasks(request, session);
@@ -112,23 +127,22 @@ int loop(const PeriodRequest& request, Session& session) {
     const auto next = std::chrono::steady_clock::now() + session.config().period.interval;
     PassTotals totals;
     totals.started = rfc3339(system_clock().wall());
-    try {
-      auto found = due_candidates(request, session, system_clock().wall(), true);
-      totals.due = static_cast<unsigned>(found.due.size());
-      say_forsaken(session, found.forsaken, said);
-      runs.add(std::move(found.due));
+    const bool found = step_of_loop(session, [&] {
+      auto candidates = due_candidates(request, session, system_clock().wall(), true);
+      totals.due = static_cast<unsigned>(candidates.due.size());
+      say_forsaken(session, candidates.forsaken, said);
+      runs.add(std::move(candidates.due));
       add_tasks(session, tasks, runs, totals);
-      // What runs longer than a pass does not keep others from becoming due.
+    });
+    step_of_loop(session, [&] {
+      // What runs longer than a pass does not keep others from becoming due; what ends is recorded
+      // although it could not be told what is.
       runs.work(next, totals);
-      tasks.deliver();
-      finish_pass(request, session, started, totals);
-    } catch (const Error& error) {
-      // A state that is locked or full now may be usable at the next pass.
-      if (!error.transient() && error.kind() != ErrorKind::failed) {
-        throw;
+      if (found) {
+        tasks.deliver();
+        finish_pass(request, session, started, totals);
       }
-      session.log().error("this pass failed: {}", error.what());
-    }
+    });
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         next - std::chrono::steady_clock::now());
     if (left.count() > 0 && !session.cancel().requested()) {

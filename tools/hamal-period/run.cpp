@@ -49,9 +49,11 @@ int run_period(const PeriodRequest& request, Session& session) {
     case PeriodCommand::health:
       return run_health(request, session);
     case PeriodCommand::export_state:
-      return run_export_state(session);
+      return run_export_state(request, session);
     case PeriodCommand::import_state:
       return run_import_state(request, session);
+    case PeriodCommand::reopen_state:
+      return run_reopen_state(session);
   }
   return 1;
 }
