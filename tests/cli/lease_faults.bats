@@ -163,3 +163,24 @@ go_on() {
   [ "$(cat "$W/hook.status")" = 4 ]
   grep -q "busy" "$W/hook.out"
 }
+
+# Break it: take require_own_proxy() out of disk_sync.cpp.
+@test "an NBD export and a device that another proxy has written are refused, until they are taken over" {
+  nbdkit_at "$W/t.sock" memory 4M
+  local targets=("nbd+unix:///?socket=$W/t.sock") target device
+  truncate -s 4M "$W/device.raw"
+  if device=$(losetup --find --show "$W/device.raw" 2> /dev/null); then targets+=("$device"); fi
+  for target in "${targets[@]}"; do
+    prepare "$target"
+    as a succeeds hamal-sync "$W/stream" --target "$target"
+    as b hamal-cbt-read "$W/doc" --target "$target" > "$W/stream"
+    as b capture hamal-sync "$W/stream" --target "$target"
+    [ "$status" = 6 ] || { show "expected 6"; break; }
+    has "$err" "last written by another proxy, $(cat "$W/a/proxy_id")*--take-over" || break
+    as b capture hamal-sync "$W/stream" --target "$target" --take-over
+    [ "$status" = 0 ] || { show "expected 0"; break; }
+    target=
+  done
+  [ -z "${device:-}" ] || losetup --detach "$device"
+  [ -z "$target" ]
+}
