@@ -211,7 +211,7 @@ TEST(OpenStackMachine, AServerFromAnImageHasDisksOfNova) {
   EXPECT_EQ(machine.disks[1].id, "disk.eph0");
 }
 
-TEST(OpenStackSnapshots, NamesInCephAreCindersIds) {
+TEST(OpenStackReplies, NamesInCephAreCindersIds) {
   EXPECT_EQ(rbd_name_of("58c6"), "snapshot-58c6");
   EXPECT_EQ(volume_snapshot_of("snapshot-58c6"), "58c6");
   EXPECT_EQ(volume_snapshot_of("hamal-b692c789-20261130T172229Z-17ab585e"), "");

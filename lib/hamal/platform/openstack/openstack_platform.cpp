@@ -211,22 +211,25 @@ void OpenStackPlatform::keep_base_of_nova(const Endpoint& endpoint,
 
 void OpenStackPlatform::remove_held(const std::string& server, const std::string& snapshot_id,
                                     const std::vector<std::string>& still_needed) {
+  std::vector<VolumeSnapshot> held;
   for (const OurSnapshot& one : m_volumes.of_server(server)) {
-    if (one.id != snapshot_id || one.base || is_needed(one.snapshot, still_needed)) {
-      continue;
+    if (one.id == snapshot_id && !one.base && !is_needed(one.snapshot, still_needed)) {
+      held.push_back(one.snapshot);
     }
-    if (m_volumes.remove(one.snapshot) == Removal::busy) {
+  }
+  for_each_parallel(held.size(), k_removed_at_once, [&](std::size_t i) {
+    if (m_volumes.remove(held[i]) == Removal::busy) {
       throw Error(ErrorKind::failed, "Cinder says the snapshot is busy",
-                  fmt::format("snapshot {} of the volume {}", one.snapshot.id, one.snapshot.volume),
+                  fmt::format("snapshot {} of the volume {}", held[i].id, held[i].volume),
                   "a volume may have been made from it: delete or flatten that one",
                   Transience::transient);
     }
-  }
+  });
   for (const Endpoint& endpoint : m_images.of_nova(server)) {
     const auto image = RbdImage::open_shared(endpoint);
-    const auto held = image->find_snapshot(held_name(snapshot_id));
-    if (held && !names_rbd_snapshot(still_needed, image->id(), held->id)) {
-      image->remove_snapshot(held->name);
+    const auto own = image->find_snapshot(held_name(snapshot_id));
+    if (own && !names_rbd_snapshot(still_needed, image->id(), own->id)) {
+      image->remove_snapshot(own->name);
     }
   }
 }

@@ -27,7 +27,7 @@ enum class Removal {
   busy,  ///< the driver would not: something was cloned from it, or it is open
 };
 
-/// Not thread-safe; asks several things at a time by itself.
+/// Thread-safe, as its client is.
 class VolumeSnapshots {
  public:
   VolumeSnapshots(Client& client, Logger& log, std::chrono::milliseconds timeout)
