@@ -440,13 +440,13 @@ END
 @test "killed at a step of an update to a version that is broken: the old one is in use after the next call" {
   # shellcheck disable=SC2016 # for the script
   next_release 1.1.0 '[ "$1" != --version ] || { echo "hamal-period 1.1.0"; exit 0; }; exit 1'
-  killed_at_steps 2 4 1.0.0 1
+  killed_at_steps 2 6 1.0.0 1
 }
 
 @test "killed at a step where the loop makes the passes: it is restarted by the next call" {
   next_release 1.1.0
   echo loop > "$R/form"
-  killed_at_steps 3 4 1.1.0 0
+  killed_at_steps 3 6 1.1.0 0
   grep -q "restart hamal-period-loop.service" "$W/systemctl.log"
 }
 
@@ -455,6 +455,6 @@ END
   touch "$R/inactive"
   fake_containers
   echo 1.0.0 > "$R/containers"
-  killed_at_steps 4 4 1.1.0 0
+  killed_at_steps 4 6 1.1.0 0
   [ "$(cat "$R/containers")" = 1.1.0 ]
 }
