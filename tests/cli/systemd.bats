@@ -67,12 +67,14 @@ END
   on_host sh -c 'mkdir /nothing && mount --bind /nothing /opt && systemctl daemon-reload && ! test -e /opt/hamal'
   has "$(on_host systemctl show -p LoadState hamal-period.timer hamal-period-loop.service)" "LoadState=loaded*LoadState=loaded"
   on_host sh -c 'umount /opt && systemctl daemon-reload'
-  # What the timer starts.
-  on_host systemctl start hamal-period.service || told hamal-period.service
-  same || told hamal-period.service
+  # A minute after the boot has long been: the timer starts a pass at once.
+  on_host systemctl enable --now hamal-period.timer hamal-heartbeat.timer 2> "$W/err" || told hamal-period.timer
+  until_true 60 same || told hamal-period.service
+  [ "$(on_host systemctl is-active hamal-period.timer hamal-heartbeat.timer | sort -u)" = active ]
   [ "$(on_host stat -c %U /var/lib/hamal/hamal.db)" = hamal ]
-  # The loop: passes without being told.
+  # The loop instead of the timer, which it ends: passes without being told.
   on_host systemctl start hamal-period-loop.service || told hamal-period-loop.service
+  [ "$(on_host systemctl is-active hamal-period.timer)" = inactive ]
   random_image "$R/srv/images/web01.raw" 1M
   until_true 60 same || told hamal-period-loop.service
   # An update: what is asked of the new version needs the secret, as its passes do.
@@ -90,4 +92,5 @@ END
   [ "$status" = 0 ] || { show "uninstalled"; false; }
   [ -z "$(on_host systemctl list-unit-files --no-legend 'hamal*')" ]
   run ! on_host systemctl is-active hamal-period-loop.service
+  [ -z "$(find "$R/etc/systemd/system" -name '*hamal*.timer')" ]
 }
