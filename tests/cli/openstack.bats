@@ -123,6 +123,21 @@ same_as_volume() { # VOLUME FILE
   [ "$(snapshots_in_cinder | grep -vc '\.base ')" = 0 ]
 }
 
+# The undo finds by its name what a lost reply made. Break it: let undo() remove what create() returned.
+@test "by TLS, with refusals that pass, and a reply that never came" {
+  KEYSTONE=$(cloud_says secure_keystone_url) REGION=Secure cloud_section untrusted
+  fails 1 "*the TLS certificate is not to be trusted*ca_file*" hamal-snapshot vms untrusted
+  KEYSTONE=$(cloud_says secure_keystone_url) REGION=Secure cloud_section secure "ca_file = $(cloud_says ca_file)"
+  cloud faults '[{"do": "status", "status": 503, "service": "cinder", "times": 2, "headers": {"Retry-After": "1"}},
+    {"do": "status", "status": 401, "service": "nova", "times": 1}]'
+  succeeds hamal-snapshot vms secure
+  has "$out" "volumes/volume-$VOLUME0"
+  [ "$(cloud faults | grep -c '^keystone POST')" = 2 ]
+  cloud faults '[{"do": "lost", "service": "cinder", "method": "POST", "contains": "/snapshots"}]'
+  fails 75 "*the connection was cut*" hamal-snapshot create secure:web
+  [ "$(snapshots_in_cinder | grep -vc '\.base ')" = 0 ]
+}
+
 @test "a quota that does not suffice is said before anything is made" {
   local project used
   project=$(cloud api GET identity "/projects?name=demo" | python3 -c 'import json, sys; print(json.load(sys.stdin)["projects"][0]["id"])')
