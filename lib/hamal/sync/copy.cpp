@@ -21,6 +21,8 @@ using std::chrono::steady_clock;
 constexpr std::uint32_t k_piece_bytes = 256U << 10;
 // Between two files the kernel copies, through no cache of ours: fewer calls are quicker.
 constexpr std::uint32_t k_kernel_piece_bytes = 1U << 20;
+// Objects of Ceph are of this size unless somebody chose another.
+constexpr std::uint32_t k_most_piece_bytes = 4U << 20;
 // A zero operation may be huge; this bounds how long one cannot be interrupted.
 constexpr std::uint64_t k_zero_piece_bytes = 1ULL << 30;
 constexpr std::size_t k_max_slots = 64;
@@ -30,9 +32,22 @@ constexpr std::chrono::milliseconds k_tick{100};
 constexpr std::chrono::milliseconds k_first_tick{10};
 constexpr unsigned k_first_ticks = 10;
 
+// What a source keeps as one object is read by one request of its own, as far as the memory
+// suffices for a few of them.
+std::uint32_t preferred_bytes(const CopyRequest& request) {
+  std::uint32_t wanted =
+      std::clamp(request.source.preferred_request(), k_piece_bytes, k_most_piece_bytes);
+  while (wanted > k_piece_bytes &&
+         k_min_slots * std::uint64_t{wanted} * std::max(request.pace.readers, 1U) >
+             request.pace.memory) {
+    wanted /= 2;
+  }
+  return wanted;
+}
+
 std::uint32_t piece_bytes(const CopyRequest& request) {
   const std::uint32_t wanted =
-      request.source.file_descriptor() >= 0 ? k_kernel_piece_bytes : k_piece_bytes;
+      request.source.file_descriptor() >= 0 ? k_kernel_piece_bytes : preferred_bytes(request);
   const std::uint32_t bound =
       std::min({wanted, request.source.max_request(), request.target.max_request()});
   return std::max(std::bit_floor(bound), 4096U);

@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <thread>
+#include <tuple>
 
 #include "hamal/extent/algebra.hpp"
 #include "sync/memory_disk.hpp"
@@ -160,6 +161,38 @@ TEST_P(CopyTest, AnErrorOfTheConfigurationIsThrownAtOnceAndNotARanges) {
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::usage);
+  }
+}
+
+// Break it: pieces of a fixed size, whatever the source prefers: 64 reads.
+TEST_P(CopyTest, ASourceIsReadInThePiecesThatItPrefersAndMemoryHasRoomFor) {
+  constexpr std::size_t k_size = 16U << 20;
+  for (const auto& [preferred, memory, reads] :
+       {std::tuple<std::uint32_t, std::uint64_t, std::uint64_t>{4U << 20, 64U << 20, 4},
+        {4U << 20, 4U << 20, 32},       // eight at once, of 512 KiB
+        {32U << 20, 256U << 20, 4},     // bounded
+        {64U << 10, 64U << 20, 64}}) {  // nor smaller
+    MemoryDisk from(k_size, GetParam().source);
+    MemoryDisk to(k_size, GetParam().target);
+    fill_random(from, 6);
+    from.preferred = preferred;
+    MemoryReader reader(from);
+    MemoryWriter writer(to);
+    CopyStats stats;
+    const auto plan = whole_disk(k_size, ExtentKind::data);
+    FinishedRanges finished;
+    copy_extents({reader,
+                  writer,
+                  *plan,
+                  finished,
+                  Blank::yes,
+                  {.readers = 2, .max_readers = 2, .memory = memory},
+                  "vm/disk",
+                  *m_progress,
+                  m_cancel},
+                 stats);
+    EXPECT_TRUE(from.bytes == to.bytes);
+    EXPECT_EQ(from.reads, reads) << preferred << " in " << memory;
   }
 }
 

@@ -28,6 +28,7 @@ struct MemoryDisk {
   /// A request that touches this offset fails; none when larger than the disk.
   std::size_t bad_offset = ~std::size_t{0};
   bool all_bad = false;
+  std::uint32_t preferred = 256U << 10;  ///< as the reader says it
   Transience bad = Transience::permanent;
   ErrorKind bad_kind = ErrorKind::failed;
   std::atomic<std::uint64_t> reads{0};
@@ -96,7 +97,7 @@ class MemoryReader final : public BlockReader {
   std::uint64_t size() const noexcept override { return m_disk.bytes.size(); }
   unsigned max_queues() const noexcept override { return 16; }
   std::uint32_t max_request() const noexcept override { return 32U << 20; }
-  std::uint32_t preferred_request() const noexcept override { return 256U << 10; }
+  std::uint32_t preferred_request() const noexcept override { return m_disk.preferred; }
   ExtentSourcePtr allocated() override { return whole_disk(size(), ExtentKind::data); }
   std::unique_ptr<ReadQueue> open_queue() override { return std::make_unique<Queue>(m_disk); }
 
