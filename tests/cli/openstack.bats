@@ -40,12 +40,6 @@ run_pipe() {
 mark() { field "$W/doc" 'd["snapshot_id"][:8]'; }
 ours_in_cinder() { snapshots_in_cinder | grep "^hamal-$(mark)-"; }
 
-same_as_volume() { # VOLUME FILE
-  cloud export "$1" "$W/now.raw"
-  cmp "$W/now.raw" "$2"
-  rm "$W/now.raw"
-}
-
 # Break it: read links as absolute addresses, sort devices as texts, or ask Nova for the order.
 @test "servers, and their disks in the order of their devices with the images behind them" {
   succeeds hamal-snapshot vms cloud

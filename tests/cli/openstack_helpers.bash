@@ -75,3 +75,32 @@ while path:
     path = next(("/snapshots/detail?" + link["href"].split("?")[1] for link in page.get("snapshots_links", [])), None)
 END
 }
+
+# same_as_volume VOLUME FILE: byte by byte, wherever either of them has anything.
+same_as_volume() {
+  PYTHONPATH=$HAMAL_SOURCE/tests/lab/openstack /usr/bin/python3 - "$CLOUD" "$@" << 'END'
+import os, sys, openstack
+BLOCK = 4 << 20
+with openstack.Image(sys.argv[1], sys.argv[2]) as image, open(sys.argv[3], "rb") as file:
+    size = image.size()
+    if os.fstat(file.fileno()).st_size != size:
+        sys.exit(f"{sys.argv[3]} has another size than the volume: {size}")
+    ranges = []
+    image.diff_iterate(0, size, None, lambda offset, length, exists: ranges.append((offset, offset + length)))
+    at = 0
+    while at < size:
+        try:
+            begin = os.lseek(file.fileno(), at, os.SEEK_DATA)
+        except OSError:
+            break
+        at = os.lseek(file.fileno(), begin, os.SEEK_HOLE)
+        ranges.append((begin, at))
+    blocks = {block for begin, end in ranges for block in range(begin // BLOCK, -(-end // BLOCK))}
+    for block in sorted(blocks):
+        length = min(BLOCK, size - block * BLOCK)
+        if image.read(block * BLOCK, length) != os.pread(file.fileno(), length, block * BLOCK):
+            sys.exit(f"{sys.argv[3]} differs from the volume in the 4 MiB at {block * BLOCK}")
+    if not blocks:
+        sys.exit("nothing was compared")
+END
+}
