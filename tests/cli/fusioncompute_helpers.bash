@@ -38,3 +38,10 @@ guest_writes() {
 
 snapshots() { asked "len(d['machines']['web01']['snapshots'])"; }
 resources() { asked "len(d['resources'])"; }
+
+# by_socket [SECONDS]: disks of "lab" are read over the socket, in hamal's own frames; a second of a lease takes SECONDS.
+by_socket() {
+  sed -i "s|^file_path = .*|reader = vna_socket\nvna_lease = 60|" "$HAMAL_CONFIG"
+  printf '%s\n' "[fusion_compute]" "local_host_ip = 127.0.0.1" >> "$HAMAL_CONFIG"
+  tell settings "{\"second\":${1:-1}}"
+}

@@ -200,14 +200,16 @@ class Handler(BaseHTTPRequestHandler):
             fault = world.take_fault(name) or {"do": "nothing"}
         if stopped and world.settings["stop_when"] == "before":
             self.stop()
+            return
         if fault["do"] == "slow":
             time.sleep(fault["seconds"])
         if fault["do"] == "lost_before":
             self.close_connection = True
             return
         status, more, reply = self.answer(address.path, query, headers, body, fault)
-        if stopped and world.settings["stop_when"] == "after":
+        if stopped:
             self.stop()
+            return
         if fault["do"] == "lost":
             self.close_connection = True
             return
@@ -217,6 +219,7 @@ class Handler(BaseHTTPRequestHandler):
         """The client is to be killed while it waits."""
         (self.vrm.world.folder / "stopped").touch()
         time.sleep(60)
+        self.close_connection = True
 
     def answer(self, path, query, headers, body, fault):
         world = self.vrm.world

@@ -277,9 +277,10 @@ class Resource:
         self.extend(wanted["delay"])
 
     def extend(self, seconds):
-        if self.total + seconds > 7200:
+        lasted = (time.monotonic() - self.begun) / self.world.settings["second"]
+        if lasted + seconds > 7200:
             raise Refused(ODD, "a backup resource lasts 7200 s at most")
-        self.total += seconds
+        self.total += 1
         self.ends = time.monotonic() + seconds * self.world.settings["second"]
 
     def is_live(self):
@@ -443,7 +444,7 @@ class World:
 
     def show(self):
         return {"violations": self.violations, "calls": self.calls, "resources": [
-            {"volume": r.volume.uri, "task": r.task_id, "renewed": r.total} for r in self.live_resources()],
+            {"volume": r.volume.uri, "task": r.task_id, "renewed": r.total - 1} for r in self.live_resources()],
             "machines": {m.name: {
                 "id": m.uuid, "uri": m.uri, "host": m.host["name"],
                 "disks": [{"live": str(d["volume"].live), "volume": d["volume"].uri} for d in m.disks],

@@ -13,6 +13,7 @@
 #include "hamal/block/rbd_image.hpp"
 #include "hamal/block/rbd_reader.hpp"
 #include "hamal/platform/fusioncompute/inventory.hpp"
+#include "hamal/platform/fusioncompute/vna_reader.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/units.hpp"
 
@@ -163,7 +164,7 @@ std::unique_ptr<BlockReader> open_disk_reader(const std::shared_ptr<VrmClient>& 
   const ReadChoice choice = choose_reader(*client, settings, frozen);
   context.log.info("{}: {}", frozen.object(), describe(choice));
   if (choice.by == ReadBy::vna_socket) {
-    throw Error(ErrorKind::usage, "this version cannot read over the socket", uri);
+    return open_vna_reader(client, settings, frozen, size, uri, context);
   }
   const std::string volume_path = frozen.volume.volume_uri;
   const Volume volume = parse_volume(client->get(volume_path), "GET " + volume_path);

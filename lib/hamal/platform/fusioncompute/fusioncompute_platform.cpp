@@ -16,6 +16,7 @@
 #include "hamal/platform/fusioncompute/changed_blocks.hpp"
 #include "hamal/platform/fusioncompute/disk_reader.hpp"
 #include "hamal/platform/fusioncompute/inventory.hpp"
+#include "hamal/platform/fusioncompute/prepared_resource.hpp"
 #include "hamal/platform/fusioncompute/settings.hpp"
 #include "hamal/platform/fusioncompute/snapshot_maker.hpp"
 #include "hamal/util/error.hpp"
@@ -48,6 +49,10 @@ class FusionComputePlatform final : public Platform {
     return {*m_client, m_settings, m_context.log, machine};
   }
   Machine find(const std::string& vm) { return find_machine(*m_client, vm, m_settings.platform); }
+  /// Before anything is done to snapshots: a backup resource is in the way of all of that.
+  void release_leftovers_of(const Machine& machine) {
+    release_leftovers(*m_client, m_settings, machine.disks, m_context);
+  }
   void check_own(const std::string& snapshot_id) const;
   FrozenDisk frozen(const std::string& vm, const std::string& snapshot_id,
                     const std::string& disk_id);
@@ -77,6 +82,7 @@ std::vector<Vm> FusionComputePlatform::vms() {
 SnapshotDocument FusionComputePlatform::create_snapshot(const std::string& vm,
                                                         const SnapshotOptions& options) {
   const Machine machine = find(vm);
+  release_leftovers_of(machine);
   SnapshotMaker maker(m_client, m_settings, m_context);
   SnapshotDocument document = maker.make(machine, options);
   try {
@@ -120,6 +126,7 @@ void FusionComputePlatform::finish_snapshot(const SnapshotDocument& document, Ou
                                             const std::vector<std::string>& still_needed) {
   check_own(document.snapshot_id);
   const Machine machine = find(document.vm_id);
+  release_leftovers_of(machine);
   Snapshots snapshots = snapshots_of(machine);
   std::vector<std::string> needed;
   for (const std::string& text : still_needed) {
@@ -158,7 +165,9 @@ void FusionComputePlatform::finish_snapshot(const SnapshotDocument& document, Ou
 
 void FusionComputePlatform::delete_snapshot(const std::string& vm, const std::string& snapshot_id) {
   check_own(snapshot_id);
-  snapshots_of(find(vm)).remove(snapshot_id);
+  const Machine machine = find(vm);
+  release_leftovers_of(machine);
+  snapshots_of(machine).remove(snapshot_id);
 }
 
 FrozenDisk FusionComputePlatform::frozen(const std::string& vm, const std::string& snapshot_id,
