@@ -44,7 +44,7 @@ mode() { field "$W/out" "[one['mode'] for one in d['disks']]"; }
     same 1 2
     [ "$(snapshots)" = 1 ]
   done
-  has "$(cat "$W/read.err" "$W"/log/*.log)" "web01/disk1: read by file: file_path is configured"
+  has "$(field "$W/out" 'd["disks"][0]["reason"]')" "checkpoint of generation 3*; read by file: file_path is configured"
 
   tell machine '{"vm":"web01","do":"foreign_snapshot","name":"other"}'
   guest_writes 2 65536 10

@@ -10,6 +10,7 @@
 #include "fusioncompute.hpp"
 #include "hamal/platform/fusioncompute/change_id.hpp"
 #include "hamal/platform/fusioncompute/fusioncompute_platform.hpp"
+#include "hamal/platform/reading_choice.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
 #include "io_helpers.hpp"
@@ -385,9 +386,10 @@ TEST_F(FusionComputeRules, WhereNoReaderFitsTheErrorSaysWhatToProvide) {
   EXPECT_THAT(snapshots(), IsEmpty());
   section.values["file_path.store1"] = server->section("fc").get("file_path");
   platform = open();
-  EXPECT_THAT(
-      changes_since({}).reason,
-      AllOf(HasSubstr("no base"), HasSubstr("read by file: file_path.store1 is configured")));
+  const SnapshotDocument document = create();
+  platform->changed_extents(document, document.disks[0], {});
+  EXPECT_THAT(dynamic_cast<const ReadingChoice&>(*platform).how_read(document.disks[0]),
+              HasSubstr("read by file: file_path.store1 is configured"));
 }
 
 // Break it: let fill_in() put a "/" into a path.

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 
 #include "hamal/extent/algebra.hpp"
@@ -19,12 +20,13 @@
 #include "hamal/platform/fusioncompute/prepared_resource.hpp"
 #include "hamal/platform/fusioncompute/settings.hpp"
 #include "hamal/platform/fusioncompute/snapshot_maker.hpp"
+#include "hamal/platform/reading_choice.hpp"
 #include "hamal/util/error.hpp"
 
 namespace hamal::fusioncompute {
 namespace {
 
-class FusionComputePlatform final : public Platform {
+class FusionComputePlatform final : public Platform, public ReadingChoice {
  public:
   FusionComputePlatform(Settings settings, const PlatformContext& context)
       : m_settings(std::move(settings)),
@@ -43,6 +45,10 @@ class FusionComputePlatform final : public Platform {
   std::unique_ptr<BlockReader> open_reader(const SnapshotDisk& disk) override;
   void verify_snapshot(const std::string& vm_id, const std::string& snapshot_id,
                        const SnapshotDisk& disk) override;
+  std::string how_read(const SnapshotDisk& disk) const override {
+    const auto found = m_read.find(disk.source);
+    return found == m_read.end() ? std::string() : found->second;
+  }
 
  private:
   Snapshots snapshots_of(const Machine& machine) {
@@ -66,6 +72,7 @@ class FusionComputePlatform final : public Platform {
   PlatformContext m_context;
   std::shared_ptr<VrmClient> m_client;
   CephClusters m_clusters;
+  std::map<std::string, std::string> m_read;  ///< by a disk's source
 };
 
 std::vector<Vm> FusionComputePlatform::vms() {
@@ -265,21 +272,21 @@ std::string FusionComputePlatform::why_full(const FrozenDisk& now, const Snapsho
 Changes FusionComputePlatform::changed_extents(const SnapshotDocument& document,
                                                const SnapshotDisk& disk, const std::string& base) {
   const FrozenDisk now = frozen(document.vm_id, document.snapshot_id, disk.id);
-  const std::string read = "; " + describe(choose_reader(*m_client, m_settings, now));
+  m_read[disk.source] = describe(choose_reader(*m_client, m_settings, now));
   if (!base.empty() && base == disk.change_id) {
     // A pipe that is run again on a held snapshot: this disk was committed at it.
-    return {SyncMode::incremental, "the target is at this snapshot" + read, empty_source()};
+    return {SyncMode::incremental, "the target is at this snapshot", empty_source()};
   }
   if (const std::string why = why_full(now, disk, base); !why.empty()) {
-    return full(now, disk, why + read);
+    return full(now, disk, why);
   }
   const std::uint64_t since = parse_change_id(base)->change_number;
   try {
-    return {SyncMode::incremental, fmt::format("changes since chgID {}{}", since, read),
+    return {SyncMode::incremental, fmt::format("changes since chgID {}", since),
             blocks(now, disk.size, since)};
   } catch (const VrmError& error) {
     m_context.log.warning("{}: changes are not known: {}", now.object(), error.what());
-    return full(now, disk, fmt::format("getcbt refuses with {}{}", error.code(), read));
+    return full(now, disk, "getcbt refuses with " + error.code());
   }
 }
 
