@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <string_view>
+#include <tuple>
 
 #include "common/vm_lease.hpp"
 #include "hamal-period/commands.hpp"
@@ -34,7 +36,11 @@ class Collector {
         m_now(now),
         m_record(record),
         m_job_record(own_job_record(session)),
-        m_runs(session.state().list_runs()) {}
+        m_runs(session.state().list_runs()) {
+    for (const RunRecord& run : m_runs) {
+      m_last.emplace(std::tie(run.job, run.platform, run.vm_id), &run);
+    }
+  }
 
   DueCandidates collect() {
     for (const Job& job : selected_jobs(m_request, m_session)) {
@@ -57,7 +63,8 @@ class Collector {
 
  private:
   const RunRecord* find(const Job& job, const std::string& vm_id) const {
-    return last_run(m_runs, job, vm_id);
+    const auto found = m_last.find(std::tie(job.name, job.platform, vm_id));
+    return found == m_last.end() ? nullptr : found->second;
   }
 
   /// A job that this proxy could not begin has a record without a vm; one for a single vm that is
@@ -232,6 +239,9 @@ class Collector {
   bool m_record;
   std::string m_job_record;
   std::vector<RunRecord> m_runs;
+  // By job, platform and vm: thousands of vms each ask for theirs.
+  std::map<std::tuple<std::string_view, std::string_view, std::string_view>, const RunRecord*>
+      m_last;
   std::map<std::string, std::vector<Vm>> m_vms;
   std::optional<OtherProxies> m_others;
   std::map<std::string, std::vector<std::string>> m_forsaken;
@@ -245,14 +255,6 @@ unsigned protectable_disks(const Vm& vm) {
   const auto count = std::count_if(vm.disks.begin(), vm.disks.end(),
                                    [](const VmDisk& disk) { return disk.protectable; });
   return std::max(1U, static_cast<unsigned>(count));
-}
-
-const RunRecord* last_run(const std::vector<RunRecord>& runs, const period::Job& job,
-                          const std::string& vm_id) {
-  const auto found = std::find_if(runs.begin(), runs.end(), [&](const RunRecord& run) {
-    return run.job == job.name && run.platform == job.platform && run.vm_id == vm_id;
-  });
-  return found == runs.end() ? nullptr : &*found;
 }
 
 std::string own_job_record(Session& session) {

@@ -34,10 +34,6 @@ struct DueCandidates {
 /// At least 1.
 unsigned protectable_disks(const Vm& vm);
 
-/// The record of the job's vm among `runs`, which it points into; nullptr when it was never run.
-const RunRecord* last_run(const std::vector<RunRecord>& runs, const period::Job& job,
-                          const std::string& vm_id);
-
 /// The vm_id of this proxy's record of a job that it could not begin (period/job_record.hpp).
 std::string own_job_record(Session& session);
 
