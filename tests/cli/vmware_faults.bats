@@ -4,12 +4,6 @@
 load helpers
 load vmware_helpers
 
-setup() { make_world; }
-teardown() {
-  stop_vsphere
-  end_world
-}
-
 # Break it: leave exitwhen out of nbdkit's command line, or remove_left().
 @test "nbdkit that dies in the middle is started again, and ends with a hamal that is killed" {
   start_vsphere --vm web01:64M

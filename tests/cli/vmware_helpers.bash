@@ -1,5 +1,12 @@
 # shellcheck shell=bash
-# A vCenter for a test (tests/lab/vsphere), and a platform "lab" for it. Load after helpers.
+# A vCenter for a test (tests/lab/vsphere), and a platform "lab" for it. Load after helpers; the set-up is here, too.
+
+setup() { make_world; }
+teardown() {
+  stop_guest
+  stop_vsphere
+  end_world
+}
 
 # vsphere_program: builds it when needed; $VSPHERE_SIM. Skips without Go.
 vsphere_program() {
@@ -23,13 +30,21 @@ start_vsphere() {
   until_true 60 grep -qx ready "$W/vsphere.txt" || { cat "$W/vsphere.err" >&2; return 1; }
   VSPHERE=$(sed -n 's/^endpoint=//p' "$W/vsphere.txt")
   VSPHERE_THUMBPRINT=$(sed -n 's/^thumbprint=//p' "$W/vsphere.txt")
-  export VSPHERE VSPHERE_THUMBPRINT VSPHERE_DIR=$W/vsphere VSPHERE_TOLD=$W/nbdkit.told
-  export VSPHERE_FAULT=$W/nbdkit.fault VSPHERE_PASSWORD='secret & <more>'
-  printf '%s' "$VSPHERE_PASSWORD" > "$W/vsphere.secret"
+  export VSPHERE VSPHERE_DIR=$W/vsphere VSPHERE_FAULT=$W/nbdkit.fault
+  local password='secret & <more>'
+  printf '%s' "$password" > "$W/vsphere.secret"
   chmod 0600 "$W/vsphere.secret"
+  # In a program of its own: nbdkit gets no variables of ours.
+  {
+    echo '#!/bin/bash'
+    printf 'export %s=%q\n' VSPHERE_THUMBPRINT "$VSPHERE_THUMBPRINT" VSPHERE_DIR "$VSPHERE_DIR" \
+      VSPHERE_TOLD "$W/nbdkit.told" VSPHERE_FAULT "$VSPHERE_FAULT" VSPHERE_PASSWORD "$password"
+    printf 'exec %q "$@"\n' "$HAMAL_SOURCE/tests/lab/vsphere/nbdkit"
+  } > "$W/nbdkit"
+  chmod 0755 "$W/nbdkit"
   printf '%s\n' "[platform lab]" "type = vmware" "endpoint = $VSPHERE" "user = hamal@vsphere.local" \
     "secret = file:$W/vsphere.secret" "thumbprint = $VSPHERE_THUMBPRINT" "enable_change_tracking = True" \
-    "read_by = vddk" "nbdkit = $HAMAL_SOURCE/tests/lab/vsphere/nbdkit" >> "$HAMAL_CONFIG"
+    "read_by = vddk" "nbdkit = $W/nbdkit" >> "$HAMAL_CONFIG"
 }
 
 # Whatever a test did, no request was one that a real server would refuse.
@@ -49,6 +64,26 @@ holds() { [ "$(asked "$1")" = True ]; }
 # guest_writes DISK-NUMBER OFFSET LENGTH: random bytes into the running disk of web01.
 guest_writes() {
   head -c "$3" /dev/urandom | dd of="$W/vsphere/live/web01/$((2000 + $1)).img" conv=notrunc bs=65536 seek="$2" oflag=seek_bytes status=none
+}
+
+# busy_guest DISK-COUNT: writes 4 KiB at random places of web01's disks, whatever size they have, until stop_guest.
+busy_guest() {
+  python3 -c 'import os, random, sys, time
+random.seed(7)
+while True:
+    for number in range(int(sys.argv[2])):
+        disk = os.open(f"{sys.argv[1]}/{2000 + number}.img", os.O_WRONLY)
+        at = random.randrange(0, os.fstat(disk).st_size, 4096)
+        os.pwrite(disk, os.urandom(4096), at)
+        os.close(disk)
+    time.sleep(0.01)' "$W/vsphere/live/web01" "$1" > /dev/null 2> "$W/guest.err" 3>&- {VSPHERE_HOLD}>&- &
+  GUEST=$!
+}
+stop_guest() {
+  [ -n "${GUEST:-}" ] || return 0
+  kill "$GUEST" || { cat "$W/guest.err" >&2; return 1; }
+  wait "$GUEST" || true
+  GUEST=
 }
 
 # frozen DISK-NUMBER: the file of the snapshot's disk.

@@ -499,6 +499,21 @@ TEST_F(VmwareTraps, AStoreThatRefusesIsAClearError) {
   EXPECT_THAT(snapshots(), IsEmpty());
 }
 
+// Break it: leave the comparison of Content-Range, or of the status, out of fetch().
+TEST_F(VmwareTraps, AStoreThatSendsSomethingElseIsNotBelieved) {
+  for (const char* how : {"whole", "longer"}) {
+    SCOPED_TRACE(how);
+    vsphere->set({{"folder", how}});
+    EXPECT_THAT(refused([&] { create(); }).hint(), HasSubstr("VDDK"));
+    EXPECT_THAT(snapshots(), IsEmpty());
+  }
+  vsphere->set(json::object());
+  const SnapshotDocument document = create();
+  const auto reader = platform->open_reader(document.disks[0]);
+  vsphere->set({{"folder", "longer"}});
+  EXPECT_THAT(refused([&] { read_all(*reader); }).what(), HasSubstr("the server sends"));
+}
+
 // The trap: a delta is no plain extent. Break it: fall back from -000001 to the base.
 TEST_F(VmwareTraps, DeltasAreNotReadAsTheirBase) {
   const SnapshotDocument document = create();

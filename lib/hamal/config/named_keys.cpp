@@ -119,8 +119,14 @@ void add_vmware(std::vector<NamedKeySpec>& keys) {
   keys.push_back(key(
       p, "vddk_connections_per_host", vmware, allowed_count(connections),
       [connections](const string& text) { return parse_count(text, connections).has_value(); }));
+  keys.push_back(key(
+      p, "vddk_connections", vmware, allowed_count(connections),
+      [connections](const string& text) { return parse_count(text, connections).has_value(); }));
+  keys.push_back(key(p, "vddk_wait", vmware, allowed_duration(task), is_within(task)));
   keys.push_back(key(p, "nbdkit", vmware, "the name or path of the program"));
   keys.push_back(key(p, "nbd_uri", pinned, "an NBD URI with the type's {words}"));
+  keys.push_back(
+      key(p, "nbd_uri_is_frozen", vmware, "True or False (yes/no, on/off, 1/0)", is_bool));
   const std::vector<string> encodings{"single", "double"};
   keys.push_back(key(p, "folder_encoding", vmware, allowed_words(encodings), one_of(encodings)));
 }

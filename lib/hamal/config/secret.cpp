@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "hamal/config/config.hpp"
+#include "hamal/util/core_dumps.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
 #include "hamal/util/text.hpp"
@@ -104,6 +105,8 @@ SecretReference parse_secret(const std::string& text) {
 }
 
 std::string resolve_secret(const SecretReference& secret, const std::string& what) {
+  // Where it goes from here is not known: to clients, connections, other libraries.
+  forbid_core_dumps();
   std::string value;
   switch (secret.kind) {
     case Kind::none:

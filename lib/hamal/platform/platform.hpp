@@ -65,6 +65,9 @@ struct Changes {
   SyncMode mode = SyncMode::full;
   std::string reason;  ///< of the mode, for people
   ExtentSourcePtr extents;
+  /// Where the platform knows several ways to read a disk: the one that was chosen, and why.
+  std::string read_by = {};
+  std::string read_by_reason = {};
 };
 
 /// What a platform needs of the installation. References outlive the platform.

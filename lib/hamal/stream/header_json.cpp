@@ -30,6 +30,8 @@ StreamDisk parse_disk(const Fields& fields, std::size_t position) {
                                                            : fields.optional_text("base_change_id");
   disk.change_id = fields.optional_text("change_id");
   disk.source = fields.optional_text("source");
+  disk.read_by = fields.optional_text("read_by");
+  disk.read_by_reason = fields.optional_text("read_by_reason");
   disk.index = fields.has("index") ? fields.number("index") : position;
   return disk;
 }
@@ -84,6 +86,10 @@ std::string header_to_json(const StreamHeader& header, std::string_view format) 
                      {"base_change_id", disk.base_change_id},
                      {"change_id", disk.change_id},
                      {"source", disk.source}});
+    if (!disk.read_by.empty()) {
+      disks.back()["read_by"] = disk.read_by;
+      disks.back()["read_by_reason"] = disk.read_by_reason;
+    }
     if (disk.index != disks.size() - 1) {
       disks.back()["index"] = disk.index;
     }

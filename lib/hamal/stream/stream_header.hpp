@@ -27,6 +27,8 @@ struct StreamDisk {
       base_change_id;     ///< of an incremental: applied only if it equals the target's checkpoint
   std::string change_id;  ///< of the snapshot the extents lead to; empty when untracked
   std::string source;     ///< endpoint URI of the frozen disk
+  std::string read_by;    ///< the way it is read, where its platform knows several
+  std::string read_by_reason;  ///< why this way, for people
   /// The disk's place in the vm, whatever disks were chosen: {index} of a target pattern.
   std::uint64_t index = 0;
   friend bool operator==(const StreamDisk&, const StreamDisk&) = default;

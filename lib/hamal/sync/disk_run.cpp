@@ -19,6 +19,8 @@ DiskRun::DiskRun(const StreamHeader& header, PlannedDisk& planned, const std::st
   m_result.size = planned.disk.size;
   m_result.mode = planned.disk.mode;
   m_result.reason = planned.disk.reason;
+  m_result.read_by = planned.disk.read_by;
+  m_result.read_by_reason = planned.disk.read_by_reason;
   m_result.planned = planned.totals;
 }
 

@@ -169,6 +169,8 @@ std::vector<DiskChanges> read_changes(Platform& platform, const SnapshotDocument
     one.header.mode = changes.mode;
     one.header.change_id = disk.change_id;
     one.header.source = disk.source;
+    one.header.read_by = changes.read_by;
+    one.header.read_by_reason = changes.read_by_reason;
     if (changes.mode == SyncMode::incremental) {
       if (base.change_id.empty()) {
         throw Error(ErrorKind::failed, "the platform answered a full with an incremental",

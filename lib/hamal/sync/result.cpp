@@ -96,6 +96,10 @@ Json version_json(const std::optional<VersionResult>& version) {
           {"state", version->committed ? "committed" : "staged"}};
 }
 
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
 Json disk_json(const DiskResult& disk) {
   return {
       {"disk", disk.disk},
@@ -106,6 +110,8 @@ Json disk_json(const DiskResult& disk) {
       {"size", disk.size},
       {"mode", to_string(disk.mode)},
       {"reason", disk.reason},
+      {"read_by", text_or_null(disk.read_by)},
+      {"read_by_reason", text_or_null(disk.read_by_reason)},
       {"status", static_cast<int>(disk.status)},
       {"error", disk.error.empty() ? Json(nullptr) : Json(disk.error)},
       {"disk_flag", flag_json(disk.flag)},
@@ -195,6 +201,9 @@ std::string to_text(const SyncResult& result) {
       continue;
     }
     text += fmt::format("{} ({})\n", to_string(disk.mode), disk.reason);
+    if (!disk.read_by.empty()) {
+      text += fmt::format("  read by {}: {}\n", disk.read_by, disk.read_by_reason);
+    }
     for (const std::string& what : disk.overridden) {
       text += "  overridden by --force: " + what + "\n";
     }

@@ -37,6 +37,8 @@ struct DiskResult {
   std::uint64_t size = 0;
   SyncMode mode = SyncMode::full;
   std::string reason;
+  std::string read_by;  ///< of the stream's header: empty where there is one way
+  std::string read_by_reason;
   ExitStatus status = ExitStatus::failed;
   std::string error;  ///< empty when committed
   bool target_created = false;

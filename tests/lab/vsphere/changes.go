@@ -53,6 +53,12 @@ func (v *machine) QueryChangedDiskAreas(ctx *simulator.Context, req *types.Query
 			changed[block] = true
 		}
 	}
+	if count := manyAreas(); count > 0 {
+		changed = map[int64]bool{}
+		for i := int64(0); i < count; i++ {
+			changed[i*(capacity/blockSize/count)] = true
+		}
+	}
 	info := types.DiskChangeInfo{StartOffset: req.StartOffset}
 	end := capacity
 	for _, block := range sortedBlocks(changed) {

@@ -46,7 +46,7 @@ func (f *front) control(w http.ResponseWriter, r *http.Request) {
 		}
 	case "PUT log": // begins anew
 		f.mu.Lock()
-		f.log, f.violations, f.folder = nil, nil, 0
+		f.log, f.violations, f.folder, f.soap = nil, nil, 0, 0
 		f.mu.Unlock()
 	case "PUT machine":
 		var e event
@@ -68,7 +68,7 @@ func (f *front) state() interface{} {
 	type anyMap = map[string]interface{}
 	f.mu.Lock()
 	state := anyMap{"log": append([]string{}, f.log...), "violations": append([]string{}, f.violations...), "held": f.held,
-		"sessions": len(f.sessions), "folder": f.folder}
+		"sessions": len(f.sessions), "folder": f.folder, "soap_ms": f.soap.Milliseconds()}
 	f.mu.Unlock()
 	machines := anyMap{}
 	for _, v := range f.host.machines {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -12,6 +13,17 @@ import (
 
 	"github.com/vmware/govmomi/vim25/types"
 )
+
+// The file, and a sector more.
+type longer struct{ *os.File }
+
+func (l longer) Seek(offset int64, whence int) (int64, error) {
+	at, err := l.File.Seek(offset, whence)
+	if whence == io.SeekEnd {
+		at += 512
+	}
+	return at, err
+}
 
 func (h *host) serveFolder(w http.ResponseWriter, r *http.Request, valid bool) {
 	if !valid {
@@ -61,6 +73,13 @@ func (h *host) serveFolder(w http.ResponseWriter, r *http.Request, valid bool) {
 			}
 			defer file.Close()
 			w.Header().Set("Content-Type", "application/octet-stream")
+			switch locked(func() string { return current.Folder }) {
+			case "whole":
+				r.Header.Del("Range")
+			case "longer":
+				http.ServeContent(w, r, path.Base(name), time.Time{}, longer{file})
+				return
+			}
 			http.ServeContent(w, r, path.Base(name), time.Time{}, file)
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/vmware/govmomi/vim25/soap"
 )
@@ -26,7 +27,8 @@ type front struct {
 	sessions   map[string]bool // live ones
 	pages      map[string]pages
 	tokens     int
-	folder     int // requests of /folder
+	folder     int           // requests of /folder
+	soap       time.Duration // that the answers took
 }
 
 type pages struct {
@@ -136,7 +138,11 @@ func (f *front) serveSoap(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	recorder := httptest.NewRecorder()
+	began := time.Now()
 	f.answer(recorder, r, method, body)
+	f.mu.Lock()
+	f.soap += time.Since(began)
+	f.mu.Unlock()
 	if word == "hold_after" {
 		f.hold(r)
 	}

@@ -313,7 +313,9 @@ func (s *snapshot) remove(children bool) (types.AnyType, types.BaseMethodFault) 
 	})
 	for one := range gone {
 		simulator.Map.Remove(one.Self)
-		os.RemoveAll(filepath.Join(v.dir, "frozen", one.Self.Value))
+		if !keepFrozen() {
+			os.RemoveAll(filepath.Join(v.dir, "frozen", one.Self.Value))
+		}
 	}
 	return nil, nil
 }

@@ -42,6 +42,9 @@ type settings struct {
 	Staying       int     `json:"staying"`         // so many removals of snapshots succeed and remove nothing
 	SilentRevert  bool    `json:"silent_revert"`   // the log of events does not tell of reverts; their tasks it does
 	MaxEvents     int     `json:"max_events"`      // of one answer; 0: as asked for
+	Folder        string  `json:"folder"`          // "whole": it knows no ranges; "longer": its files have other sizes
+	Areas         int     `json:"areas"`           // so many changed areas instead of those that there are
+	KeepFrozen    bool    `json:"keep_frozen"`     // the disks of removed snapshots stay in DIR/frozen, to compare with
 }
 
 var (
@@ -73,6 +76,8 @@ func maxAreas() int            { return locked(func() int { return current.MaxAr
 func maxObjects() int          { return locked(func() int { return current.MaxObjects }) }
 func stunNeeded() bool         { return locked(func() bool { return current.StunNeeded }) }
 func ignoreTracking() bool     { return locked(func() bool { return current.IgnoreTrack }) }
+func manyAreas() int64         { return locked(func() int64 { return int64(current.Areas) }) }
+func keepFrozen() bool         { return locked(func() bool { return current.KeepFrozen }) }
 func leaveConsolidation() bool { return locked(func() bool { return current.Consolidation }) }
 func taskDelay() time.Duration {
 	return locked(func() time.Duration { return time.Duration(current.TaskDelay) * time.Millisecond })

@@ -1,5 +1,6 @@
 // Secrets by reference, and the ones that are refused.
 #include <gmock/gmock.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
@@ -38,6 +39,13 @@ TEST(Secret, PrefixesTellTheKind) {
   EXPECT_EQ(parse_secret("file:/a").kind, Kind::file);
   EXPECT_EQ(parse_secret("env:A").value, "A");
   EXPECT_EQ(parse_secret("credential:c").kind, Kind::credential);
+}
+
+// Break it: leave forbid_core_dumps() out of resolve_secret().
+TEST(Secret, WhoeverHasOneLeavesNoCoreDump) {
+  ASSERT_EQ(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
+  resolve("plain");
+  EXPECT_EQ(::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 0);
 }
 
 TEST(Secret, IsReadWithoutItsNewline) {

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <filesystem>
-#include <thread>
 
 #include "hamal/platform/vmware/change_id.hpp"
 #include "hamal/platform/vmware/changed_areas.hpp"
@@ -69,10 +68,26 @@ TEST(VmwareSettings, ValuesAreChecked) {
   EXPECT_THAT(refusal({{"max_snapshots", "32"}}), HasSubstr("max_snapshots"));
   EXPECT_THAT(refusal({{"task_timeout", "soon"}}), HasSubstr("task_timeout"));
   EXPECT_THAT(refusal({{"vddk_connections_per_host", "0"}}), HasSubstr("connections"));
+  EXPECT_THAT(refusal({{"vddk_connections", "53"}}), HasSubstr("vddk_connections"));
+  EXPECT_THAT(refusal({{"vddk_wait", "0"}}), HasSubstr("vddk_wait"));
   EXPECT_THAT(refusal({{"read_by", "nbd"}}), HasSubstr("nbd_uri"));
   EXPECT_THAT(refusal({{"user", ""}}), HasSubstr("user"));
   EXPECT_THAT(refusal({{"max_sessions", "1"}}), HasSubstr("max_sessions"));
   EXPECT_THAT(refusal({{"datastore_min_free", "some"}}), HasSubstr("datastore_min_free"));
+}
+
+// Any export of the right size would be believed. Break it: leave out require_frozen().
+TEST(VmwareSettings, AnNbdUriNamesTheSnapshotAndTheDiskOrTheOperatorVouchesForIt) {
+  for (const char* any :
+       {"nbd://h/web", "nbd://h/{disk}", "nbd://h/{snapshot}", "nbd://h/{vm}-{snapshot}"}) {
+    EXPECT_THAT(refusal({{"read_by", "nbd"}, {"nbd_uri", any}}),
+                AllOf(HasSubstr("nbd_uri"), HasSubstr("{snapshot} and {disk}"),
+                      HasSubstr("nbd_uri_is_frozen")))
+        << any;
+    EXPECT_EQ(refusal({{"read_by", "nbd"}, {"nbd_uri", any}, {"nbd_uri_is_frozen", "True"}}),
+              "accepted");
+  }
+  EXPECT_EQ(refusal({{"read_by", "nbd"}, {"nbd_uri", "nbd://h/{snapshot}/{disk}"}}), "accepted");
 }
 
 // Break it: encode once for a vCenter.
@@ -325,23 +340,6 @@ TEST(VmwareVddk, ParametersNameTheFrozenDiskAndNoSecret) {
   EXPECT_THAT(parameters, Contains(std::string("thumbprint=") + k_thumbprint));
   EXPECT_THAT(parameters, Not(Contains(StartsWith("password"))));
   EXPECT_THROW(vddk_parameters(read_settings("site", section()), machine, {}, disk), Error);
-}
-
-// Break it: do not wait for a slot, or take one of another host.
-TEST(VmwareVddk, AHostHasSoManySlotsAndFurtherDisksWait) {
-  std::string name = (std::filesystem::temp_directory_path() / "hamal-slots-XXXXXX").string();
-  ASSERT_NE(::mkdtemp(name.data()), nullptr);
-  const CancelToken cancel;
-  const FileLock first = take_host_slot(name, "host-1", 2, cancel);
-  auto second = std::make_unique<FileLock>(take_host_slot(name, "host-1", 2, cancel));
-  const FileLock other = take_host_slot(name, "host-2", 1, cancel);
-  CancelToken stopped;
-  std::thread stop([&] { stopped.request(15); });
-  EXPECT_THROW(take_host_slot(name, "host-1", 2, stopped), Error);
-  stop.join();
-  second.reset();
-  EXPECT_NO_THROW(take_host_slot(name, "host-1", 2, cancel));
-  std::filesystem::remove_all(name);
 }
 
 }  // namespace

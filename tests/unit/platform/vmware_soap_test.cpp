@@ -103,6 +103,43 @@ TEST(VimReply, FaultsAreTypedAndHaveACure) {
   EXPECT_EQ(fault_in(fault("")).fault(), "ServerFaultCode");
 }
 
+// A page of a large inventory is far from it. Break it: do not count.
+TEST(VimReply, ElementsAreCountedAsTheyCome) {
+  std::string many;
+  for (int i = 0; i < 1'000'100; ++i) {
+    many += "<a/>";
+  }
+  try {
+    parse_vim_reply(envelope("<R>" + many + "</R>"), "call");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("too many elements"));
+  }
+}
+
+// Refused where it begins, or by libxml2, before much of it is expanded. Break it: leave the case
+// of the document type out.
+TEST(VimReply, NoEntityIsExpanded) {
+  std::string bomb = "<?xml version=\"1.0\"?><!DOCTYPE s [<!ENTITY a0 \"haha\">";
+  for (int i = 1; i < 30; ++i) {
+    const std::string one = "&a" + std::to_string(i - 1) + ";";
+    bomb += "<!ENTITY a" + std::to_string(i) + " \"" + one + one + one + one + "\">";
+  }
+  bomb += "]>" + envelope("<R>&a29;</R>").substr(21);
+  try {
+    parse_vim_reply(bomb, "call");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("not vSphere's"));
+  }
+  try {
+    parse_vim_reply("<!DOCTYPE s [<!ENTITY a \"b\">]>" + envelope("<R/>").substr(21), "call");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("document type"));
+  }
+}
+
 TEST(VimReply, WhatIsNoReplyIsRefused) {
   const std::string entity =
       "<?xml version=\"1.0\"?><!DOCTYPE s [<!ENTITY x SYSTEM \"file:///etc/passwd\">]>";

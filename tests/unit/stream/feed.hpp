@@ -33,7 +33,9 @@ inline StreamHeader two_disks() {
                           .reason = "first run",
                           .base_change_id = "",
                           .change_id = "id-8",
-                          .source = "lab:web01/vda@snap-8"});
+                          .source = "lab:web01/vda@snap-8",
+                          .read_by = "",
+                          .read_by_reason = ""});
   header.disks.push_back({.id = "vd\"b\\",
                           .label = "/images/b.qcow2",
                           .size = 1 << 30,
@@ -41,7 +43,9 @@ inline StreamHeader two_disks() {
                           .reason = "",
                           .base_change_id = "id-7",
                           .change_id = "id-8",
-                          .source = "lab:web01/vdb@snap-8"});
+                          .source = "lab:web01/vdb@snap-8",
+                          .read_by = "",
+                          .read_by_reason = ""});
   return header;
 }
 

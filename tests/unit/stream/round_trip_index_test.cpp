@@ -1,4 +1,5 @@
-// The place of a disk in its vm survives a stream of chosen disks.
+// What a disk has only sometimes: its place in its vm survives a stream of chosen disks, and so
+// does the way it is read.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -18,12 +19,15 @@ TEST(StreamDiskIndex, ChosenDisksKeepTheirPlaceAndOthersNeedNoField) {
   header.disks[0].index = 1;
   header.disks[1].id = "vdc";
   header.disks[1].index = 1;  // its place in the stream: not written
+  header.disks[0].read_by = "vddk";
+  header.disks[0].read_by_reason = "VDDK is configured";
   header.disks[0].size = header.disks[1].size = 4096;
   std::string text;
   ExtentStreamWriter writer([&](std::string_view bytes) { text += bytes; }, header);
   writer.finish();
   EXPECT_NE(text.find("\"index\":1}"), std::string::npos) << text;
   EXPECT_EQ(text.find("\"index\""), text.rfind("\"index\"")) << text;
+  EXPECT_EQ(text.find("\"read_by\""), text.rfind("\"read_by\"")) << text;
 
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);

@@ -69,11 +69,18 @@ std::unique_ptr<BlockReader> open_https(const std::shared_ptr<VimClient>& client
 
 }  // namespace
 
-std::string describe(const ReadChoice& choice) {
-  const char* const way = choice.by == ReadBy::vddk  ? "by VDDK"
-                          : choice.by == ReadBy::nbd ? "over NBD"
-                                                     : "over https";
-  return fmt::format("read {}: {}", way, choice.reason);
+const char* word_of(ReadBy by) noexcept {
+  switch (by) {
+    case ReadBy::vddk:
+      return "vddk";
+    case ReadBy::https:
+      return "https";
+    case ReadBy::nbd:
+      return "nbd";
+    case ReadBy::automatic:
+      break;
+  }
+  return "auto";
 }
 
 ReadChoice choose_reader(const Settings& settings, const FrozenDisk& frozen) {
@@ -100,14 +107,14 @@ ReadChoice choose_reader(const Settings& settings, const FrozenDisk& frozen) {
 
 std::unique_ptr<BlockReader> open_disk_reader(const std::shared_ptr<VimClient>& client,
                                               const Settings& settings, const FrozenDisk& frozen,
-                                              const std::string& uri,
+                                              const std::string& uri, const VddkSlots& slots,
                                               const PlatformContext& context) {
   const ReadChoice choice = choose_reader(settings, frozen);
   const std::uint32_t most = context.config.platform_type("vmware").max_read_blocks * k_block;
-  context.log.info("{}: {}", object_of(frozen), describe(choice));
+  context.log.info("{}: read by {}: {}", object_of(frozen), word_of(choice.by), choice.reason);
   if (choice.by == ReadBy::vddk) {
-    return open_vddk_reader(settings, frozen.machine, frozen.snapshot.object, frozen.disk, uri,
-                            context.config.defaults.hamal_lib_dir, most, context.cancel);
+    return open_vddk_reader(settings, client->content().type, frozen.machine,
+                            frozen.snapshot.object, frozen.disk, uri, most, slots, context.cancel);
   }
   if (choice.by == ReadBy::nbd) {
     return open_nbd(settings, frozen, context);

@@ -7,6 +7,7 @@
 #include "hamal/platform/platform.hpp"
 #include "hamal/platform/vmware/machine.hpp"
 #include "hamal/platform/vmware/settings.hpp"
+#include "hamal/platform/vmware/vddk_slots.hpp"
 
 namespace hamal::vmware {
 
@@ -22,8 +23,8 @@ struct ReadChoice {
   std::string reason;  ///< for people
 };
 
-/// "read by VDDK: VDDK is configured"
-std::string describe(const ReadChoice& choice);
+/// As read_by has it: vddk, https, nbd.
+const char* word_of(ReadBy by) noexcept;
 
 /// Throws Error, with what to configure, when there is no way that is right.
 ReadChoice choose_reader(const Settings& settings, const FrozenDisk& frozen);
@@ -31,7 +32,7 @@ ReadChoice choose_reader(const Settings& settings, const FrozenDisk& frozen);
 /// Opens it that way, and logs the choice. `uri` is the disk's name in messages.
 std::unique_ptr<BlockReader> open_disk_reader(const std::shared_ptr<VimClient>& client,
                                               const Settings& settings, const FrozenDisk& frozen,
-                                              const std::string& uri,
+                                              const std::string& uri, const VddkSlots& slots,
                                               const PlatformContext& context);
 
 }  // namespace hamal::vmware

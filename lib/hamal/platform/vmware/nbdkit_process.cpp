@@ -1,10 +1,17 @@
 // Of nbdkit's ways to end with its parent, --exit-with-parent looks at the thread that started it,
 // which may end before the disk is read. So its filter exitwhen watches a pipe.
+//
+// Its directory is locked as long as our process lives: what is not locked was left by one that was
+// killed. A process id would not tell, since the directory for temporary files may be shared with
+// containers that number their processes themselves.
 #include "hamal/platform/vmware/nbdkit_process.hpp"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -24,37 +31,77 @@ namespace {
 
 constexpr std::chrono::seconds k_patience{60};
 constexpr int k_pause_ms = 20;
+constexpr int k_term_ms = 3000;
+constexpr int k_kill_ms = 10'000;
 constexpr std::size_t k_longest_words = 400;
 
-/// "hamal-vddk-PID-RANDOM": what a process that was killed left goes when the next one comes.
+constexpr std::string_view k_prefix = "hamal-vddk-";
+
+/// Empty when another process has it, or it is not there.
+UniqueFd lock_directory(const std::filesystem::path& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));  // NOLINT
+  if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    fd.reset();
+  }
+  return fd;
+}
+
+/// What a process that was killed left goes when the next one comes.
 void remove_left(const std::filesystem::path& parent) {
-  constexpr std::string_view k_prefix = "hamal-vddk-";
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
-    const std::string name = entry.path().filename().string();
-    const std::string pid = name.substr(std::min(name.size(), k_prefix.size()));
-    if (name.starts_with(k_prefix) &&
-        !std::filesystem::exists("/proc/" + pid.substr(0, pid.find('-')), ignored)) {
-      // Another user's stays: it cannot be removed.
+    if (entry.path().filename().string().starts_with(k_prefix) && lock_directory(entry.path())) {
+      // Another user's stays: it cannot be opened.
       std::filesystem::remove_all(entry.path(), ignored);
     }
   }
 }
 
-std::filesystem::path make_directory() {
+struct OwnDirectory {
+  std::filesystem::path path;
+  UniqueFd lock;
+};
+
+/// "hamal-vddk-PID-RANDOM"; the number is for people.
+OwnDirectory make_directory() {
+  constexpr int k_tries = 10;
   const std::filesystem::path parent = std::filesystem::temp_directory_path();
   remove_left(parent);
-  std::string name = (parent / ("hamal-vddk-" + std::to_string(::getpid()) + "-XXXXXX")).string();
-  if (::mkdtemp(name.data()) == nullptr) {
-    throw system_error("cannot make a directory", name, errno);
+  for (int tries = 0; tries < k_tries; ++tries) {
+    std::string name = (parent / fmt::format("{}{}-XXXXXX", k_prefix, ::getpid())).string();
+    if (::mkdtemp(name.data()) == nullptr) {
+      throw system_error("cannot make a directory", name, errno);
+    }
+    UniqueFd lock = lock_directory(name);
+    std::error_code gone;
+    if (lock && std::filesystem::exists(name, gone)) {
+      return {name, std::move(lock)};
+    }
+    // Another process came between the two, and takes it for left.
   }
-  return name;
+  throw Error(ErrorKind::failed, "other processes remove what is made here", parent.string(),
+              "set TMPDIR to a directory of its own", Transience::transient);
+}
+
+/// What nbdkit and VDDK may need of ours, which may hold secrets of others.
+std::vector<std::string> environment() {
+  std::vector<std::string> result;
+  for (const char* name :
+       {"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE"}) {
+    if (const char* const value = std::getenv(name)) {
+      result.push_back(fmt::format("{}={}", name, value));
+    }
+  }
+  return result;
 }
 
 UniqueFd in_memory(const std::string& text) {
   UniqueFd fd(::memfd_create("hamal-secret", MFD_CLOEXEC));
   if (!fd) {
     throw system_error("cannot keep a secret in memory", "memfd_create", errno);
+  }
+  if (::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0) {
+    throw system_error("cannot keep a secret to ourselves", "memfd_create", errno);
   }
   write_all(fd.get(), text, "a secret");
   return fd;
@@ -81,8 +128,10 @@ std::vector<std::string> argv_of(const NbdkitCommand& command,
 
 }  // namespace
 
-NbdkitProcess::NbdkitProcess(const NbdkitCommand& command, const CancelToken& cancel)
-    : m_directory(make_directory()) {
+NbdkitProcess::NbdkitProcess(const NbdkitCommand& command, const CancelToken& cancel) {
+  OwnDirectory own = make_directory();
+  m_directory = std::move(own.path);
+  m_lock = std::move(own.lock);
   try {
     start(command);
     await(command, cancel);
@@ -106,6 +155,7 @@ void NbdkitProcess::start(const NbdkitCommand& command) {
               {.argv = argv_of(command, m_directory, alive.read, password),
                .stdout_fd = log.get(),
                .stderr_fd = log.get(),
+               .environment = environment(),
                .inherited = {alive.read.get(), password.get()},
                .group = 0,
                .if_missing = Error(
@@ -155,19 +205,29 @@ void NbdkitProcess::end() noexcept {
   m_alive.reset();
   if (m_pid > 0) {
     ::kill(m_pid, SIGTERM);
-    int status = 0;
-    // It ends at once; VDDK that hangs in the network does not.
-    for (int waited = 0; ::waitpid(m_pid, &status, WNOHANG) == 0; waited += k_pause_ms) {
-      if (waited >= 3000) {
-        ::kill(m_pid, SIGKILL);
-      }
-      const timespec pause{.tv_sec = 0, .tv_nsec = k_pause_ms * 1'000'000L};
-      ::nanosleep(&pause, nullptr);
+    // It ends at once; VDDK that hangs in the network does not. What even SIGKILL does not end
+    // hangs in the kernel: it is not waited for, and is init's when we are gone.
+    if (!ends_within(k_term_ms)) {
+      ::kill(m_pid, SIGKILL);
+      ends_within(k_kill_ms);
     }
     m_pid = -1;
   }
   std::error_code ignored;
   std::filesystem::remove_all(m_directory, ignored);
+  m_lock.reset();
+}
+
+bool NbdkitProcess::ends_within(int milliseconds) const noexcept {
+  int status = 0;
+  for (int waited = 0; ::waitpid(m_pid, &status, WNOHANG) == 0; waited += k_pause_ms) {
+    if (waited >= milliseconds) {
+      return false;
+    }
+    const timespec pause{.tv_sec = 0, .tv_nsec = k_pause_ms * 1'000'000L};
+    ::nanosleep(&pause, nullptr);
+  }
+  return true;
 }
 
 }  // namespace hamal::vmware

@@ -56,6 +56,37 @@ std::chrono::milliseconds duration_of(const NamedSection& section, const std::st
   return *duration;
 }
 
+bool truth_of(const NamedSection& section, const std::string& key) {
+  const auto value = parse_bool(section.get(key, "no"));
+  if (!value) {
+    refuse(section, key, "not a truth value", "True or False");
+  }
+  return *value;
+}
+
+unsigned count_of(const NamedSection& section, const std::string& key, const std::string& fallback,
+                  const CountRange& range) {
+  const auto count = parse_count(section.get(key, fallback), range);
+  if (!count) {
+    refuse(section, key, "not a count", allowed_count(range));
+  }
+  return static_cast<unsigned>(*count);
+}
+
+/// An export of the disk's size may be of another time, or another disk. Where the URI names both,
+/// a server has no other one under that name.
+void require_frozen(const NamedSection& section) {
+  const std::string uri = section.require("nbd_uri");
+  const bool names =
+      uri.find("{snapshot}") != std::string::npos && uri.find("{disk}") != std::string::npos;
+  if (!names && !truth_of(section, "nbd_uri_is_frozen")) {
+    refuse(section, "nbd_uri",
+           "does not name {snapshot} and {disk}, so that it may serve anything of the right size",
+           "put both into it, or vouch for what it serves with nbd_uri_is_frozen = True: "
+           "hamal-vmware(7), READING DISKS");
+  }
+}
+
 ReadBy read_by_of(const NamedSection& section) {
   const std::string word = section.get("read_by", "auto");
   if (word == "vddk") {
@@ -67,7 +98,7 @@ ReadBy read_by_of(const NamedSection& section) {
   if (word != "nbd") {
     return ReadBy::automatic;
   }
-  section.require("nbd_uri");
+  require_frozen(section);
   return ReadBy::nbd;
 }
 
@@ -78,11 +109,9 @@ VddkSettings vddk_of(const NamedSection& section) {
   vddk.nbdkit = section.get("nbdkit", vddk.nbdkit);
   vddk.transports = section.get("vddk_transports", vddk.transports);
   const CountRange connections{1, 52};
-  const auto most = parse_count(section.get("vddk_connections_per_host", "16"), connections);
-  if (!most) {
-    refuse(section, "vddk_connections_per_host", "not a count", allowed_count(connections));
-  }
-  vddk.connections_per_host = static_cast<unsigned>(*most);
+  vddk.connections_per_host = count_of(section, "vddk_connections_per_host", "16", connections);
+  vddk.connections = count_of(section, "vddk_connections", "48", connections);
+  vddk.wait = duration_of(section, "vddk_wait", "30m");
   return vddk;
 }
 
@@ -100,24 +129,11 @@ Settings read_settings(const std::string& name, const NamedSection& section) {
     settings.endpoint.thumbprint =
         parse_thumbprint(thumbprint, settings.endpoint.object + " thumbprint");
   }
-  const auto enable = parse_bool(section.get("enable_change_tracking", "no"));
-  if (!enable) {
-    refuse(section, "enable_change_tracking", "not a truth value", "True or False");
-  }
-  settings.enable_tracking = *enable ? EnableTracking::yes : EnableTracking::no;
+  settings.enable_tracking =
+      truth_of(section, "enable_change_tracking") ? EnableTracking::yes : EnableTracking::no;
   settings.task_timeout = duration_of(section, "task_timeout", "1h");
-  const CountRange levels{1, 31};
-  const auto most = parse_count(section.get("max_snapshots", "16"), levels);
-  if (!most) {
-    refuse(section, "max_snapshots", "not a count of snapshots", allowed_count(levels));
-  }
-  settings.max_snapshots = static_cast<unsigned>(*most);
-  const CountRange sessions{2, 1000};
-  const auto most_sessions = parse_count(section.get("max_sessions", "50"), sessions);
-  if (!most_sessions) {
-    refuse(section, "max_sessions", "not a count of sessions", allowed_count(sessions));
-  }
-  settings.max_sessions = static_cast<unsigned>(*most_sessions);
+  settings.max_snapshots = count_of(section, "max_snapshots", "16", {1, 31});
+  settings.max_sessions = count_of(section, "max_sessions", "50", {2, 1000});
   const auto min_free = parse_size(section.get("datastore_min_free", "1G"));
   if (!min_free) {
     refuse(section, "datastore_min_free", "not a size", "for example 5G");

@@ -21,6 +21,8 @@ struct VddkSettings {
   std::string nbdkit = "nbdkit";
   std::string transports = "file:nbdssl:nbd";
   unsigned connections_per_host = 16;
+  unsigned connections = 48;                  ///< through one vCenter, of all its hosts
+  std::chrono::milliseconds wait{1'800'000};  ///< for one that becomes free
 };
 
 struct Settings {
@@ -33,7 +35,9 @@ struct Settings {
   std::uint64_t datastore_min_free = 1ULL << 30;  ///< bytes
   ReadBy read_by = ReadBy::automatic;
   VddkSettings vddk;
-  std::string nbd_uri;  ///< with {vm}, {vm_id}, {object}, {disk}, {snapshot}
+  /// With {vm}, {vm_id}, {object}, {disk}, {snapshot}: the last two, unless the operator vouches
+  /// for what is served.
+  std::string nbd_uri;
   std::optional<FolderEncoding> folder_encoding;  ///< nullopt: as the kind of server wants it
 };
 

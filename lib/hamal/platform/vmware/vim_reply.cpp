@@ -1,10 +1,12 @@
 #include "hamal/platform/vmware/vim_reply.hpp"
 
 #include <libxml/parser.h>
-#include <libxml/tree.h>
+#include <libxml/xmlreader.h>
 
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <vector>
 
 #include "hamal/platform/vmware/vim_fault_hints.hpp"
 #include "hamal/util/text.hpp"
@@ -13,17 +15,15 @@ namespace hamal::vmware {
 namespace {
 
 constexpr std::size_t k_longest_reply = 64U << 20U;
-constexpr std::size_t k_most_elements = 4'000'000;
-constexpr unsigned k_deepest = 200;
+/// 200 MB of memory or so. A page of 200 vms has a quarter of them.
+constexpr std::size_t k_most_elements = 1'000'000;
+constexpr std::size_t k_deepest = 200;
 constexpr std::string_view k_envelope_space = "http://schemas.xmlsoap.org/soap/envelope/";
 constexpr std::string_view k_instance_space = "http://www.w3.org/2001/XMLSchema-instance";
 constexpr std::size_t k_longest_words = 500;
 
-struct FreeDocument {
-  void operator()(xmlDoc* document) const noexcept { xmlFreeDoc(document); }
-};
-struct FreeText {
-  void operator()(xmlChar* text) const noexcept { xmlFree(text); }
+struct FreeReader {
+  void operator()(xmlTextReader* reader) const noexcept { xmlFreeTextReader(reader); }
 };
 
 [[noreturn]] void refuse(const std::string& call, const std::string& problem) {
@@ -35,62 +35,108 @@ const char* chars(const xmlChar* text) {
   return text == nullptr ? "" : reinterpret_cast<const char*>(text);  // NOLINT: they are bytes
 }
 
-std::string_view space_of(const xmlNs* space) {
-  return space == nullptr ? std::string_view() : std::string_view(chars(space->href));
-}
-
 std::string without_prefix(const std::string& name) {
   const std::size_t colon = name.find(':');
   return colon == std::string::npos ? name : name.substr(colon + 1);
 }
 
+/// Node by node, so that one that is too large ends where it is, with no tree of libxml2's beside
+/// ours.
 class Reader {
  public:
-  explicit Reader(const std::string& call) : m_call(call) {}
+  Reader(std::string_view body, const std::string& call)
+      : m_reader(xmlReaderForMemory(
+            body.data(), static_cast<int>(body.size()), nullptr, nullptr,
+            XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOCDATA)),
+        m_call(call) {}
 
-  XmlElement take(const xmlNode* node, unsigned depth) {
-    if (++m_count > k_most_elements) {
-      refuse(m_call, "too many elements");
+  XmlElement root() {
+    int got = m_reader ? xmlTextReaderRead(m_reader.get()) : -1;
+    for (; got == 1; got = xmlTextReaderRead(m_reader.get())) {
+      take_node();
     }
-    if (depth > k_deepest) {
-      refuse(m_call, "elements within elements without end");
+    if (got != 0 || !m_root) {
+      refuse(m_call, "it is no XML");
     }
-    XmlElement element;
-    element.name = chars(node->name);
-    element.space = space_of(node->ns);
-    for (const xmlAttr* attribute = node->properties; attribute != nullptr;
-         attribute = attribute->next) {
-      take_attribute(node, *attribute, element);
-    }
-    for (const xmlNode* child = node->children; child != nullptr; child = child->next) {
-      if (child->type == XML_ELEMENT_NODE) {
-        element.children.push_back(take(child, depth + 1));
-      } else if (child->type == XML_TEXT_NODE) {
-        element.text += chars(child->content);
-      }
-    }
-    if (!element.children.empty()) {
-      element.text.clear();  // white space between them
-    }
-    return element;
+    return std::move(*m_root);
   }
 
  private:
-  static void take_attribute(const xmlNode* node, const xmlAttr& attribute, XmlElement& element) {
-    if (std::string_view(chars(attribute.name)) != "type") {
-      return;
-    }
-    const std::unique_ptr<xmlChar, FreeText> value(
-        xmlNodeListGetString(node->doc, attribute.children, 1));
-    if (space_of(attribute.ns) == k_instance_space) {
-      element.type = without_prefix(chars(value.get()));
-    } else if (attribute.ns == nullptr) {
-      element.object_type = chars(value.get());
+  void take_node() {
+    switch (xmlTextReaderNodeType(m_reader.get())) {
+      case XML_READER_TYPE_DOCUMENT_TYPE:
+        refuse(m_call, "it has a document type");
+      case XML_READER_TYPE_ELEMENT:
+        begin();
+        break;
+      case XML_READER_TYPE_END_ELEMENT:
+        end();
+        break;
+      case XML_READER_TYPE_TEXT:
+      case XML_READER_TYPE_CDATA:
+      case XML_READER_TYPE_WHITESPACE:
+      case XML_READER_TYPE_SIGNIFICANT_WHITESPACE:
+        if (!m_open.empty()) {
+          m_open.back().text += chars(xmlTextReaderConstValue(m_reader.get()));
+        }
+        break;
+      default:  // comments
+        break;
     }
   }
 
+  void begin() {
+    if (++m_count > k_most_elements) {
+      refuse(m_call, "too many elements");
+    }
+    if (m_open.size() > k_deepest) {
+      refuse(m_call, "elements within elements without end");
+    }
+    XmlElement element;
+    element.name = chars(xmlTextReaderConstLocalName(m_reader.get()));
+    element.space = chars(xmlTextReaderConstNamespaceUri(m_reader.get()));
+    const bool ends = xmlTextReaderIsEmptyElement(m_reader.get()) == 1;
+    for (int more = xmlTextReaderMoveToFirstAttribute(m_reader.get()); more == 1;
+         more = xmlTextReaderMoveToNextAttribute(m_reader.get())) {
+      take_attribute(element);
+    }
+    m_open.push_back(std::move(element));
+    if (ends) {
+      end();
+    }
+  }
+
+  void end() {
+    XmlElement element = std::move(m_open.back());
+    m_open.pop_back();
+    if (!element.children.empty()) {
+      element.text.clear();  // white space between them
+    }
+    if (m_open.empty()) {
+      m_root = std::move(element);
+    } else {
+      m_open.back().children.push_back(std::move(element));
+    }
+  }
+
+  void take_attribute(XmlElement& element) const {
+    if (std::string_view(chars(xmlTextReaderConstLocalName(m_reader.get()))) != "type") {
+      return;
+    }
+    const xmlChar* const space = xmlTextReaderConstNamespaceUri(m_reader.get());
+    const char* const value = chars(xmlTextReaderConstValue(m_reader.get()));
+    if (space == nullptr) {
+      element.object_type = value;
+    } else if (chars(space) == k_instance_space) {
+      element.type = without_prefix(value);
+    }
+  }
+
+  std::unique_ptr<xmlTextReader, FreeReader> m_reader;
   const std::string& m_call;
   std::size_t m_count = 0;
+  std::vector<XmlElement> m_open;
+  std::optional<XmlElement> m_root;
 };
 
 XmlElement parse(std::string_view body, const std::string& call) {
@@ -99,17 +145,7 @@ XmlElement parse(std::string_view body, const std::string& call) {
   if (body.empty() || body.size() > k_longest_reply) {
     refuse(call, body.empty() ? "it is empty" : "it is larger than 64 MiB");
   }
-  const std::unique_ptr<xmlDoc, FreeDocument> document(
-      xmlReadMemory(body.data(), static_cast<int>(body.size()), nullptr, nullptr,
-                    XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOCDATA));
-  const xmlNode* const root = document ? xmlDocGetRootElement(document.get()) : nullptr;
-  if (root == nullptr) {
-    refuse(call, "it is no XML");
-  }
-  if (document->intSubset != nullptr) {
-    refuse(call, "it has a document type");
-  }
-  return Reader(call).take(root, 0);
+  return Reader(body, call).root();
 }
 
 /// Of the fault's element: <FileFaultFault xsi:type="FileFault">.

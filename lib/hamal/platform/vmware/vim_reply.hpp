@@ -23,7 +23,7 @@ class VimFault : public Error {
 
 /// The response element (<MethodResponse>) of an envelope. `call` names the request in messages.
 /// Throws VimFault, or Error for what is no reply: not XML, with a document type, no envelope, too
-/// large (64 MiB, 4 million elements, 200 levels).
+/// large (64 MiB, a million elements, 200 levels).
 XmlElement parse_vim_reply(std::string_view body, const std::string& call);
 
 /// The fault that a LocalizedMethodFault element holds (of a task, of a property).

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <tuple>
 
@@ -47,7 +48,9 @@ class VmwarePlatform final : public Platform {
   VmwarePlatform(Settings settings, const PlatformContext& context)
       : m_settings(with_proxy(std::move(settings), context.config)),
         m_context(context),
-        m_client(std::make_shared<VimClient>(m_settings.endpoint, context.cancel)) {}
+        m_client(std::make_shared<VimClient>(m_settings.endpoint, context.cancel)),
+        m_slots(std::filesystem::path(context.config.defaults.hamal_lib_dir) / "vddk",
+                m_settings.vddk.wait, context.log, context.cancel) {}
 
   std::vector<Vm> vms() override;
   SnapshotDocument create_snapshot(const std::string& vm, const SnapshotOptions& options) override;
@@ -76,6 +79,7 @@ class VmwarePlatform final : public Platform {
   Settings m_settings;
   PlatformContext m_context;
   std::shared_ptr<VimClient> m_client;
+  VddkSlots m_slots;
   /// Where the disks were when they were first opened, by their source.
   std::map<std::string, Place> m_places;
   /// What the events say, by snapshot and mark: the same for each disk.
@@ -257,8 +261,8 @@ Changes VmwarePlatform::changed_extents(const SnapshotDocument& document, const 
   const FrozenDisk now = frozen(document.vm_id, document.snapshot_id, disk.id);
   const ReadChoice choice = choose_reader(m_settings, now);
   Changes changes = changes_of(now, disk, base);
-  // The result says so.
-  changes.reason += "; " + vmware::describe(choice);
+  changes.read_by = word_of(choice.by);
+  changes.read_by_reason = choice.reason;
   return changes;
 }
 
@@ -345,7 +349,7 @@ std::unique_ptr<BlockReader> VmwarePlatform::open_reader(const SnapshotDisk& dis
   }
   // Of the first time: a reader that is opened again after an outage must not hide a move.
   m_places.emplace(disk.source, place_of(now));
-  return open_disk_reader(m_client, m_settings, now, disk.source, m_context);
+  return open_disk_reader(m_client, m_settings, now, disk.source, m_slots, m_context);
 }
 
 void VmwarePlatform::verify_snapshot(const std::string& vm_id, const std::string& snapshot_id,
