@@ -32,13 +32,15 @@ ran() {
   shift 2
   $how
   frozen=$W/vsphere/frozen/snapshot-$(find "$W/vsphere/frozen" -name 'snapshot-*' | sed 's/.*-//' | sort -n | tail -n 1)
-  directory=$($result)
   [ "$(find "$frozen" -name '*.img' | wc -l)" = $# ]
   for mode in "$@"; do
     [ "$(grep -o "web01/$((2000 + number)): [a-z]* because" "$W/log/hamal-sync.log" | tail -n 1)" = \
       "web01/$((2000 + number)): $mode because" ] || { echo "disk $number: not $mode" >&2; return 1; }
-    cmp "$frozen/$((2000 + number)).img" "$directory/$((2000 + number)).raw"
     number=$((number + 1))
+  done
+  directory=$($result)
+  for ((number = 0; number < $#; number++)); do
+    cmp "$frozen/$((2000 + number)).img" "$directory/$((2000 + number)).raw"
   done
   [ "$(snapshots)" = 0 ]
 }
@@ -57,16 +59,14 @@ life() {
   done
   tell machine '{"vm":"web01","do":"reset_tracking"}'
   ran "$how" "$result" full full full
-  ran "$how" "$result" incremental incremental incremental
   tell machine '{"vm":"web01","do":"grow","disk":2001,"size":12582912}'
   guest_writes 1 10485760 5000
   $grown
   [ "$grown" != true ] || ran "$how" "$result" incremental full incremental
   tell machine '{"vm":"web01","do":"add_disk","size":1048576}'
   guest_writes 3 65536 100
-  ran "$how" "$result" incremental incremental incremental full
   tell machine '{"vm":"web01","do":"host"}'
-  ran "$how" "$result" incremental incremental incremental incremental
+  ran "$how" "$result" incremental incremental incremental full
   stop_guest
   ran "$how" "$result" incremental incremental incremental incremental
 }

@@ -221,6 +221,7 @@ class DiskCrew {
       disk.decide();
       if (!m_options.dry_run && !disk.complete()) {
         auto reader = open_identified(disk);
+        open_late(*reader);
         disk.open_target();
         disk.copy(
             std::move(reader), [&] { return open_identified(disk); }, m_pace);
@@ -232,6 +233,14 @@ class DiskCrew {
       m_context.progress.done(disk.object());
     });
     disk.result().total_ms = m_run.elapsed_ms() - begin;
+  }
+
+  // A source that allows one connection may have put it off, because it waits for others' to end:
+  // without the platform's mutex, which disks that are done need, and before the target is marked.
+  static void open_late(BlockReader& reader) {
+    if (reader.max_queues() == 1) {
+      reader.open_queue();
+    }
   }
 
   // A snapshot that is broken already must not cost the target its base, and one that broke while
