@@ -135,7 +135,7 @@ holds_one() { [ "$(resources)" = 1 ]; }
   [ "$(resources)" = 0 ]
 }
 
-# Between any two calls of a run: every ninth by default, all with HAMAL_FC_KILLS=all. Break it: put the record of the
+# Between any two calls of a run: every fifteenth by default, all with HAMAL_FC_KILLS=all. Break it: put the record of the
 # resource behind its preparation; release nothing in create_snapshot(); delete the base in finish_snapshot(failed).
 @test "kill -9 between the calls, and the same command again" {
   start_fc web01:1M,1M
@@ -146,7 +146,7 @@ holds_one() { [ "$(resources)" = 1 ]; }
   guest_writes 1 0 70000
   "${run[@]}" > "$W/out" 2> /dev/null
   calls=$(asked "len(d['calls'])")
-  step=9
+  step=15
   [ "${HAMAL_FC_KILLS:-}" != all ] || step=1
   echo "# $calls calls, every $step" >&3
   for ((n = 2; n <= calls; n += step)); do
