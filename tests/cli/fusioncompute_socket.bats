@@ -33,9 +33,10 @@ reads() { asked "d['calls'].count('SOCKET 2')"; }
   guest_writes 1 1048576 300000
   sync_all
   [ "$(read_bytes)" = 6291456 ]
-  label="read by vna_socket: reader says so; its frames are hamal's own, no host of FusionCompute is known to speak them"
-  has "$(cat "$W"/log/*.log)" "web01/disk1: $label"
-  has "$(field "$W/out" 'd["disks"][0]["reason"]')" "no checkpoint on this target; $label"
+  label="reader says so; its frames are hamal's own, no host of FusionCompute is known to speak them"
+  has "$(cat "$W"/log/*.log)" "web01/disk1: read by vna_socket: $label"
+  [ "$(field "$W/out" 'd["disks"][0]["read_by"]')" = vna_socket ]
+  [ "$(field "$W/out" 'd["disks"][0]["read_by_reason"]')" = "$label" ]
   for round in 1 2 3; do
     [ $round != 3 ] || sed -i 's/^vna_lease/vna_transport = lan\nfull_by_bitmap = yes\nvna_lease/' "$HAMAL_CONFIG"
     guest_writes 1 $((round * 655360)) 100
@@ -44,7 +45,8 @@ reads() { asked "d['calls'].count('SOCKET 2')"; }
   done
   tell machine '{"vm":"web01","do":"move"}'
   sync_all
-  has "$(field "$W/out" 'd["disks"][0]["reason"]')" "another host*; what getcbt says holds anything; $label"
+  has "$(field "$W/out" 'd["disks"][0]["reason"]')" "another host*; what getcbt says holds anything"
+  [ "$(field "$W/out" 'd["disks"][0]["read_by_reason"]')" = "$label" ]
   [ "$(read_bytes)" -lt 1000000 ]
 }
 

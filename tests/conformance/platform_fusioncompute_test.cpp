@@ -10,7 +10,6 @@
 #include "fusioncompute.hpp"
 #include "hamal/platform/fusioncompute/change_id.hpp"
 #include "hamal/platform/fusioncompute/fusioncompute_platform.hpp"
-#include "hamal/platform/reading_choice.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
 #include "io_helpers.hpp"
@@ -387,9 +386,9 @@ TEST_F(FusionComputeRules, WhereNoReaderFitsTheErrorSaysWhatToProvide) {
   section.values["file_path.store1"] = server->section("fc").get("file_path");
   platform = open();
   const SnapshotDocument document = create();
-  platform->changed_extents(document, document.disks[0], {});
-  EXPECT_THAT(dynamic_cast<const ReadingChoice&>(*platform).how_read(document.disks[0]),
-              HasSubstr("read by file: file_path.store1 is configured"));
+  const Changes changes = platform->changed_extents(document, document.disks[0], {});
+  EXPECT_EQ(changes.read_by, "file");
+  EXPECT_EQ(changes.read_by_reason, "file_path.store1 is configured");
 }
 
 // Break it: let fill_in() put a "/" into a path.

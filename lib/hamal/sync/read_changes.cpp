@@ -8,7 +8,6 @@
 #include <numeric>
 
 #include "hamal/extent/validate.hpp"
-#include "hamal/platform/reading_choice.hpp"
 #include "hamal/sync/resume.hpp"
 #include "hamal/target/target.hpp"
 #include "hamal/util/error.hpp"
@@ -181,10 +180,6 @@ std::vector<DiskChanges> read_changes(Platform& platform, const SnapshotDocument
     } else {
       // Why no base was tried says more than that none was given.
       one.header.reason = base.change_id.empty() ? base.reason : changes.reason;
-    }
-    const auto* const choice = dynamic_cast<const ReadingChoice*>(&platform);
-    if (const std::string how = choice == nullptr ? "" : choice->how_read(disk); !how.empty()) {
-      one.header.reason += "; " + how;
     }
     one.extents = validate(
         std::move(changes.extents), disk.size,

@@ -32,15 +32,6 @@ constexpr std::array k_ways{
     Way{ReadBy::file, "file", "file_path"},
 };
 
-const char* word_of(ReadBy by) {
-  for (const Way& way : k_ways) {
-    if (way.by == by) {
-      return way.word;
-    }
-  }
-  return by == ReadBy::vna_socket ? "vna_socket" : "auto";
-}
-
 [[noreturn]] void refuse_no_way(const Settings& settings, const FrozenDisk& frozen,
                                 const std::string& datastore) {
   throw Error(
@@ -88,6 +79,15 @@ void check_size(std::uint64_t found, std::uint64_t wanted, const std::string& pl
 }
 
 }  // namespace
+
+const char* word_of(ReadBy by) {
+  for (const Way& way : k_ways) {
+    if (way.by == by) {
+      return way.word;
+    }
+  }
+  return by == ReadBy::vna_socket ? "vna_socket" : "auto";
+}
 
 std::string describe(const ReadChoice& choice) {
   return fmt::format("read by {}: {}", word_of(choice.by), choice.reason);

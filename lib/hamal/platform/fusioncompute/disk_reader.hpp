@@ -27,6 +27,8 @@ struct ReadChoice {
   std::string reason;  ///< for people
 };
 
+/// As in the configuration: "rbd".
+const char* word_of(ReadBy by);
 /// "read by rbd: rbd_uri is configured"
 std::string describe(const ReadChoice& choice);
 

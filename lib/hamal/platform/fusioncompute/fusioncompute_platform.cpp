@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <tuple>
 
 #include "hamal/extent/algebra.hpp"
@@ -20,13 +19,12 @@
 #include "hamal/platform/fusioncompute/prepared_resource.hpp"
 #include "hamal/platform/fusioncompute/settings.hpp"
 #include "hamal/platform/fusioncompute/snapshot_maker.hpp"
-#include "hamal/platform/reading_choice.hpp"
 #include "hamal/util/error.hpp"
 
 namespace hamal::fusioncompute {
 namespace {
 
-class FusionComputePlatform final : public Platform, public ReadingChoice {
+class FusionComputePlatform final : public Platform {
  public:
   FusionComputePlatform(Settings settings, const PlatformContext& context)
       : m_settings(std::move(settings)),
@@ -45,10 +43,6 @@ class FusionComputePlatform final : public Platform, public ReadingChoice {
   std::unique_ptr<BlockReader> open_reader(const SnapshotDisk& disk) override;
   void verify_snapshot(const std::string& vm_id, const std::string& snapshot_id,
                        const SnapshotDisk& disk) override;
-  std::string how_read(const SnapshotDisk& disk) const override {
-    const auto found = m_read.find(disk.source);
-    return found == m_read.end() ? std::string() : found->second;
-  }
 
  private:
   Snapshots snapshots_of(const Machine& machine) {
@@ -65,6 +59,7 @@ class FusionComputePlatform final : public Platform, public ReadingChoice {
   FrozenDisk frozen(const SnapshotDisk& disk);
   std::unique_ptr<BlockReader> open(const FrozenDisk& frozen, const SnapshotDisk& disk);
   std::string why_full(const FrozenDisk& now, const SnapshotDisk& disk, const std::string& base);
+  Changes changes_since(const std::string& base, const FrozenDisk& now, const SnapshotDisk& disk);
   Changes full(const FrozenDisk& now, const SnapshotDisk& disk, const std::string& reason);
   ExtentSourcePtr blocks(const FrozenDisk& now, std::uint64_t size, std::uint64_t since);
 
@@ -72,7 +67,6 @@ class FusionComputePlatform final : public Platform, public ReadingChoice {
   PlatformContext m_context;
   std::shared_ptr<VrmClient> m_client;
   CephClusters m_clusters;
-  std::map<std::string, std::string> m_read;  ///< by a disk's source
 };
 
 std::vector<Vm> FusionComputePlatform::vms() {
@@ -272,7 +266,15 @@ std::string FusionComputePlatform::why_full(const FrozenDisk& now, const Snapsho
 Changes FusionComputePlatform::changed_extents(const SnapshotDocument& document,
                                                const SnapshotDisk& disk, const std::string& base) {
   const FrozenDisk now = frozen(document.vm_id, document.snapshot_id, disk.id);
-  m_read[disk.source] = describe(choose_reader(*m_client, m_settings, now));
+  const ReadChoice choice = choose_reader(*m_client, m_settings, now);
+  Changes changes = changes_since(base, now, disk);
+  changes.read_by = word_of(choice.by);
+  changes.read_by_reason = choice.reason;
+  return changes;
+}
+
+Changes FusionComputePlatform::changes_since(const std::string& base, const FrozenDisk& now,
+                                             const SnapshotDisk& disk) {
   if (!base.empty() && base == disk.change_id) {
     // A pipe that is run again on a held snapshot: this disk was committed at it.
     return {SyncMode::incremental, "the target is at this snapshot", empty_source()};
