@@ -24,7 +24,8 @@ until_recorded() {
 end = time.monotonic() + 60
 finished = ""
 while time.monotonic() < end:
-    finished = sqlite3.connect(sys.argv[1], timeout=60).execute("select finished from in_progress").fetchone()[0]
+    row = sqlite3.connect(sys.argv[1], timeout=60).execute("select finished from in_progress").fetchone()
+    finished = row[0] if row else ""  # it says that it copies before it has marked the target
     if sum(map(int, re.findall("[0-9]+", finished)[1::2])) > int(sys.argv[2]): sys.exit()
     time.sleep(0.05)
 sys.exit("never recorded: " + finished)' "$W/lib/hamal.db" "$1"

@@ -196,7 +196,9 @@ TEST_P(PlatformConformance, AnIncrementalHasAllChangesAndAFailedRunLosesNone) {
 
   lab->write(262144, pattern(65536, 0x33));
   const SnapshotDocument third = platform->create_snapshot(lab->vm(), lab->options());
-  EXPECT_LE(bytes_since(third, second.disks[0].change_id), 2U * 65536);
+  if (lab->a_commit_begins_anew()) {
+    EXPECT_LE(bytes_since(third, second.disks[0].change_id), 2U * 65536);
+  }
   EXPECT_GT(bytes_since(third, second.disks[0].change_id), 0U);
   platform->finish_snapshot(third, Outcome::failed, {});
 }

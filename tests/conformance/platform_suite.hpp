@@ -37,6 +37,9 @@ class PlatformLab {
   virtual bool tracks() const = 0;
   /// Whether the changes before a snapshot that was not committed are lost to the next one.
   virtual bool a_failed_run_costs_a_full() const { return false; }
+  /// Whether what changed before a committed snapshot is not told again; a bitmap that is the
+  /// operator's is begun anew by the operator alone.
+  virtual bool a_commit_begins_anew() const { return true; }
 
  protected:
   PlatformContext context(const std::string& mark) { return {m_config, m_log, m_cancel, mark}; }

@@ -126,6 +126,7 @@ class BitmapLab : public PlatformLab {
   SnapshotOptions options() const override { return {Quiesce::no, Offline::yes, {}}; }
   bool freezes() const override { return false; }
   bool tracks() const override { return true; }
+  bool a_commit_begins_anew() const override { return false; }
   void write(std::uint64_t offset, std::span<const std::byte> data) override {
     change("write -P " + std::to_string(std::to_integer<unsigned>(data[0])) + " " +
            std::to_string(offset) + " " + std::to_string(data.size()));
