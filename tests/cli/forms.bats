@@ -25,7 +25,7 @@ end = time.monotonic() + 60
 finished = ""
 while time.monotonic() < end:
     row = sqlite3.connect(sys.argv[1], timeout=60).execute("select finished from in_progress").fetchone()
-    finished = row[0] if row else ""  # it says that it copies before it has marked the target
+    finished = row[0] if row else ""  # the words that were seen may be those of the run before
     if sum(map(int, re.findall("[0-9]+", finished)[1::2])) > int(sys.argv[2]): sys.exit()
     time.sleep(0.05)
 sys.exit("never recorded: " + finished)' "$W/lib/hamal.db" "$1"

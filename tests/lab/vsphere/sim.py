@@ -106,8 +106,11 @@ class Client:
                          f"<memory>false</memory><quiesce>{quiesce}</quiesce></CreateSnapshot_Task>")
 
     def snapshot(self, vm, name="s"):
-        _, info = self.wait(self.create_snapshot(vm, name))
-        moref = re.search(r'type="VirtualMachineSnapshot">([^<]+)', info)[1]
+        reply = self.create_snapshot(vm, name)
+        self.wait(reply)
+        # The simulator sets a task's state a moment before its result: one that has ended is asked again.
+        task = re.search(r'type="Task">([^<]+)', reply)[1]
+        moref = re.search(r'type="VirtualMachineSnapshot">([^<]+)', self.properties("Task", task, "info.result"))[1]
         hardware = self.properties("VirtualMachineSnapshot", moref, "config.hardware.device")
         return moref, re.findall(r"<changeId>([^<]+)", hardware)
 
