@@ -119,6 +119,10 @@ class Vmware : public ::testing::Test {
     return platform->changed_extents(document, document.disks.at(disk), base);
   }
   json snapshots() { return vsphere->machine("web01")["snapshots"]; }
+  /// A snapshot of somebody else's.
+  void theirs(const std::string& name) {
+    vsphere->happen({{"vm", "web01"}, {"do", "snapshot"}, {"name", name}});
+  }
   template <typename Call>
   Error refused(Call call) {
     try {
@@ -777,24 +781,27 @@ class VmwareReverts : public Vmware {
     if (IsSkipped()) {
       return;
     }
-    const auto set = [](const char* name, const std::string& value) {
-      ASSERT_EQ(::setenv(name, value.c_str(), 1), 0);
-    };
-    set("VSPHERE_DIR", std::filesystem::path(vsphere->ca_file()).parent_path());
-    set("VSPHERE_TOLD", scratch.file("told"));
-    set("VSPHERE_PASSWORD", "secret & <more>");
-    set("VSPHERE_THUMBPRINT", vsphere->thumbprint());
     section.values["read_by"] = "vddk";
-    section.values["nbdkit"] = std::string(HAMAL_SOURCE_DIR) + "/tests/lab/vsphere/nbdkit";
+    section.values["nbdkit"] = stand_in();
     section.values["thumbprint"] = vsphere->thumbprint();
     platform = open();
     commit();  // enables change tracking
   }
-  void theirs(const std::string& name) {
-    vsphere->happen({{"vm", "web01"}, {"do", "snapshot"}, {"name", name}});
-  }
   void revert(const std::string& name, const char* how = "revert") {
     vsphere->happen({{"vm", "web01"}, {"do", how}, {"name", name}});
+  }
+  /// Says to the stand-in what it needs: nbdkit gets no variables of ours.
+  std::string stand_in() {
+    const std::string path = scratch.file("nbdkit");
+    std::ofstream(path) << "#!/bin/sh\n"
+                        << "export VSPHERE_DIR='"
+                        << std::filesystem::path(vsphere->ca_file()).parent_path().string()
+                        << "' VSPHERE_TOLD='" << scratch.file("told")
+                        << "' VSPHERE_PASSWORD='secret & <more>' VSPHERE_THUMBPRINT='"
+                        << vsphere->thumbprint() << "'\n"
+                        << "exec '" << HAMAL_SOURCE_DIR << "/tests/lab/vsphere/nbdkit' \"$@\"\n";
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+    return path;
   }
   SnapshotDocument create() { return Vmware::create({.disks = {"2000"}}); }
   std::vector<std::byte> frozen(const SnapshotDocument& document) {
