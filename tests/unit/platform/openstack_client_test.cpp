@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "hamal/platform/openstack/client.hpp"
 #include "platform/openstack_server.hpp"
 
@@ -143,6 +145,54 @@ TEST_F(OpenStackClient, ListsWithoutLinksAreAskedUntilAPageIsEmpty) {
   const auto all = Client(login, cancel).list_by_marker(call, parse_attachments);
   ASSERT_EQ(all.size(), 2U);
   EXPECT_EQ(all[1].volume, "w");
+}
+
+// A server that lies. Break it: leave check_length() or `seen` out of list() or list_by_marker(),
+// and that one never ends.
+TEST_F(OpenStackClient, ListsThatNeverEndAreGivenUp) {
+  const ApiCall attachments{.path = "/attachments/detail?sort=id", .what = "list the attachments"};
+  int page = 0;
+  Client client(login, cancel, 5);
+  const auto said = [&](const std::function<void()>& list) -> std::string {
+    page = 0;
+    try {
+      list();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "ended";
+  };
+  const auto volumes = [&] { client.list(k_list, parse_volumes); };
+  const auto by_marker = [&] { client.list_by_marker(attachments, parse_attachments); };
+  // A marker that is new each time.
+  service = [&page](const Asked&) {
+    const std::string number = std::to_string(++page);
+    return Answer{200, R"({"volumes": [], "volumes_links": [{"rel": "next", "href": "x?m=)" +
+                           number + R"("}], "attachments": [{"id": ")" + number +
+                           R"(", "volume_id": "v"}]})"};
+  };
+  EXPECT_THAT(said(volumes), HasSubstr("does not end: 0 entries in 6 pages so far, of 5 at most"));
+  EXPECT_THAT(said(by_marker), HasSubstr("does not end: 6 entries in 6 pages"));
+  EXPECT_EQ(page, 6);
+  // Two pages, each leading to the other.
+  service = [&page](const Asked&) {
+    const std::string number = std::to_string(++page % 2);
+    return Answer{200, R"({"volumes": [], "volumes_links": [{"rel": "next", "href": "x?m=)" +
+                           number + R"("}], "attachments": [{"id": ")" + number +
+                           R"(", "volume_id": "v"}]})"};
+  };
+  EXPECT_THAT(said(volumes), HasSubstr("never ends: a page leads to an earlier one"));
+  EXPECT_THAT(said(by_marker), HasSubstr("never ends: a page was there before"));
+  EXPECT_EQ(page, 3);
+  // One page that is too long.
+  service = [](const Asked&) {
+    std::string all;
+    for (char id = 'a'; id < 'g'; ++id) {
+      all += std::string(all.empty() ? "" : ",") + R"({"size": 1, "id": ")" + id + "\"}";
+    }
+    return Answer{200, R"({"volumes": [)" + all + "]}"};
+  };
+  EXPECT_THAT(said(volumes), HasSubstr("6 entries in 1 pages"));
 }
 
 TEST_F(OpenStackClient, WhatIsNoReplyIsAnError) {

@@ -102,8 +102,11 @@ bool has_status(const Error& error, int status) {
   return refusal != nullptr && refusal->status() == status;
 }
 
-Client::Client(LoginSettings login, const CancelToken& cancel)
-    : m_login(std::move(login)), m_cancel(cancel), m_http(options_of(m_login), cancel) {}
+Client::Client(LoginSettings login, const CancelToken& cancel, std::size_t longest_list)
+    : m_login(std::move(login)),
+      m_cancel(cancel),
+      m_longest_list(longest_list),
+      m_http(options_of(m_login), cancel) {}
 
 HttpReply Client::perform(const HttpRequest& request, bool repeatable) {
   for (std::size_t tries = 0;; ++tries) {
@@ -188,6 +191,15 @@ Token Client::token() {
 
 std::string Client::object_of(const ApiCall& call) const {
   return fmt::format("{}, {} to {}", m_login.object, words_of(call.service).name, call.what);
+}
+
+void Client::check_length(std::size_t items, std::size_t pages, const ApiCall& call) const {
+  if (items > m_longest_list || pages > m_longest_list) {
+    throw Error(ErrorKind::failed,
+                fmt::format("the list does not end: {} entries in {} pages so far, of {} at most",
+                            items, pages, m_longest_list),
+                object_of(call), "see whether that service, or a proxy before it, is broken");
+  }
 }
 
 std::string Client::microversion(Service service) {

@@ -45,12 +45,16 @@ struct ApiCall {
 /// service is busy or away; a POST only when the service says that it did not look at it.
 class Client {
  public:
-  /// The cancel token outlives the client.
-  Client(LoginSettings login, const CancelToken& cancel);
+  /// A list of more entries, or of more pages, is one of a server that is broken.
+  static constexpr std::size_t k_longest_list = 1'000'000;
+
+  /// The cancel token outlives the client. Lists end at `longest_list`.
+  Client(LoginSettings login, const CancelToken& cancel, std::size_t longest_list = k_longest_list);
 
   /// The body of the reply. Throws ApiError for a refusal; Error for what is no answer.
   std::string call(const ApiCall& call);
-  /// All pages of a list. Throws Error when a page leads to one that was there.
+  /// All pages of a list. Throws Error when a page leads to one that was there, or the list does
+  /// not end.
   template <typename T>
   std::vector<T> list(ApiCall call, Page<T> (*parse)(std::string_view, const std::string&)) {
     std::vector<T> all;
@@ -58,6 +62,7 @@ class Client {
     std::set<std::string> seen;
     for (;;) {
       Page<T> page = parse(this->call(call), object_of(call));
+      check_length(all.size() + page.items.size(), seen.size() + 1, call);
       all.insert(all.end(), std::make_move_iterator(page.items.begin()),
                  std::make_move_iterator(page.items.end()));
       if (page.next.empty()) {
@@ -77,13 +82,15 @@ class Client {
                                 Page<T> (*parse)(std::string_view, const std::string&)) {
     std::vector<T> all;
     const std::string path = call.path;
+    std::set<std::string> seen;
     for (;;) {
       Page<T> page = parse(this->call(call), object_of(call));
       if (page.items.empty()) {
         return all;
       }
-      if (!all.empty() && page.items.back().id == all.back().id) {
-        throw Error(ErrorKind::failed, "the list never ends: a page is that before it",
+      check_length(all.size() + page.items.size(), seen.size() + 1, call);
+      if (!seen.insert(page.items.back().id).second) {
+        throw Error(ErrorKind::failed, "the list never ends: a page was there before",
                     object_of(call));
       }
       all.insert(all.end(), std::make_move_iterator(page.items.begin()),
@@ -103,6 +110,7 @@ class Client {
     std::string id;  ///< of the token: a secret
     Token token;
   };
+  void check_length(std::size_t items, std::size_t pages, const ApiCall& call) const;
   HttpReply perform(const HttpRequest& request, bool repeatable);
   std::shared_ptr<const Session> session();
   void forget(const std::shared_ptr<const Session>& session);
@@ -116,6 +124,7 @@ class Client {
 
   LoginSettings m_login;
   const CancelToken& m_cancel;
+  std::size_t m_longest_list;
   HttpClient m_http;
   std::mutex m_mutex;  ///< of the rest
   std::shared_ptr<const Session> m_session;
