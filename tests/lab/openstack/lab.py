@@ -6,16 +6,20 @@ becomes of the test.
 import ctypes
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
+import client
 import settings
 import template
 
 HERE = pathlib.Path(__file__).parent
 PATIENCE = 180
+ATTEMPTS = 3
 PROGRAMS = ("keystone-manage", "cinder-manage", "nova-manage", "placement-manage", "uwsgi", "ceph-osd")
 USERS = """client.cinder|mon = "profile rbd"; osd = "profile rbd pool=volumes, profile rbd pool=volumes2, profile rbd pool=vms, profile rbd-read-only pool=images"
 client.glance|mon = "profile rbd"; osd = "profile rbd pool=images"
@@ -59,9 +63,14 @@ class Lab:
         self.options = options
         self.processes = {}
         self.commands = {}
+        self.ports = {}
+
+    def choose_ports(self):
         names = list(settings.SERVICES)
         self.ports = free_ports(names + ["faulty_" + name for name in names] + ["secure_" + name for name in names]
                                 + ["faults"])
+        settings.write(self.run, self.ports, self.options)
+        return self.ports
 
     def has(self, service):
         return service in self.options.services
@@ -95,11 +104,13 @@ class Lab:
         while time.time() < end:
             try:
                 socket.create_connection(("127.0.0.1", int(self.ports[name])), 1).close()
-                return
+                answers = True
             except OSError:
-                pass
+                answers = False
             if self.processes[name].poll() is not None:
                 raise Failed(f"{name} ended: {self.last_lines(name)}")
+            if answers:
+                return
             time.sleep(0.02)
         raise Failed(f"{name} does not answer: {self.last_lines(name)}")
 
@@ -112,11 +123,25 @@ class Lab:
 
     def start(self):
         (self.run / "log").mkdir(parents=True, exist_ok=True)
-        settings.write(self.run, self.ports, self.options)
         if self.has("cinder"):
             self.start_ceph()
-        template.copy_to(self.run, self.ports, self.build_template)
         self.make_certificate()
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self.start_services()
+                return
+            # A port that was free is another's by now: then it does not start, or another answers in its place.
+            except (Failed, client.Refused, subprocess.CalledProcessError, OSError) as error:
+                if attempt == ATTEMPTS:
+                    raise
+                print(f"openstack.py: attempt {attempt} to start the services failed: {error}", file=sys.stderr)
+                self.stop_services()
+                for file in self.run.glob("*.db*"):
+                    file.unlink()
+                shutil.rmtree(self.run / "keys", ignore_errors=True)
+
+    def start_services(self):
+        template.copy_to(self.run, self.choose_ports, self.build_template)
         self.start_keystone()
         if self.has("nova"):
             self.spawn_wsgi("placement", "/usr/bin/placement-api")
@@ -195,11 +220,15 @@ class Lab:
             file.unlink()
         (self.run / "keys").rmdir()
 
-    def stop(self):
+    def stop_services(self):
         for process in self.processes.values():
             process.kill()
         for process in self.processes.values():
             process.wait()
+        self.processes = {}
+
+    def stop(self):
+        self.stop_services()
         if hasattr(self, "ceph"):
             self.ceph.stdin.close()
             self.ceph.wait()

@@ -4,17 +4,20 @@
 Break it: without ends_with_parent() the last test finds the services still there; without the ports written into
 the catalog (template.py) nothing answers; without X-Forwarded-Proto the next page is no https.
 """
+import argparse
 import http.client
 import json
 import os
 import pathlib
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 import urllib.error
 import urllib.request
 
@@ -155,6 +158,32 @@ class Lab(unittest.TestCase):
                 pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             return False
+
+
+class Ports(unittest.TestCase):
+    """Break it: one attempt alone in Lab.start(), or choose the ports in Lab.__init__()."""
+
+    def test_another_has_taken_a_port(self):
+        find = lab.free_ports
+        with tempfile.TemporaryDirectory() as directory, socket.socket() as another:
+            another.bind(("127.0.0.1", 0))
+            taken = str(another.getsockname()[1])
+            chosen = []
+
+            def choose(names):
+                chosen.append({**find(names), **({} if chosen else {"keystone": taken})})
+                return chosen[-1]
+
+            options = argparse.Namespace(services=["keystone"], token_seconds=60, strict="false", page=3)
+            started = lab.Lab(directory, options)
+            with unittest.mock.patch.object(lab, "free_ports", choose):
+                try:
+                    started.start()
+                    self.assertNotEqual(started.report()["keystone_url"], f"http://127.0.0.1:{taken}/v3")
+                    client.Client(started.report()["keystone_url"], "hamal", "hamal-secret", "demo")
+                finally:
+                    started.stop()
+            self.assertGreater(len(chosen), 1)
 
 
 if __name__ == "__main__":

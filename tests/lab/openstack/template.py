@@ -34,8 +34,11 @@ def place():
     return base / f"openstack-{made_by.hexdigest()[:16]}"
 
 
-def copy_to(run, ports, build):
-    """Databases and keys, with this lab's ports and directory in them; build(directory) makes what is missing."""
+def copy_to(run, choose_ports, build):
+    """Databases and keys, with this lab's ports and directory in them; build(directory) makes what is missing.
+
+    choose_ports() is asked late: who waits for another lab's build waits for minutes, in which ports would be taken.
+    """
     template = place()
     with open(template.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -43,8 +46,10 @@ def copy_to(run, ports, build):
             with tempfile.TemporaryDirectory(dir=template.parent) as scratch:
                 made = pathlib.Path(scratch) / "made"
                 made.mkdir()
+                choose_ports()
                 build(made)
                 made.rename(template)
+    ports = choose_ports()
     shutil.copytree(template / "keys", run / "keys")
     for file in template.glob("*.db"):
         shutil.copy(file, run)
