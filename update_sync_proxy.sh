@@ -435,7 +435,7 @@ main() {
   fi
   say "from $old to $new${running:+, and what runs (${running% }) is restarted}; configuration, state and logs stay"
   if [ $dry_run = yes ]; then
-    [ $rollback = yes ] || rehearse "$incoming/tree"
+    if [ $rollback = yes ]; then rehearse "$versions/$new"; else rehearse "$incoming/tree"; fi
     rm -rf "$incoming"
     say "nothing was changed"
     exit 0

@@ -113,7 +113,8 @@ outside_copies() {
   for file in "$tree"/systemd/*.service "$tree"/systemd/*.timer; do
     echo "/usr/lib/systemd/system/${file##*/} systemd/${file##*/}"
   done
-  echo "/usr/lib/tmpfiles.d/hamal.conf systemd/tmpfiles.conf"
+  # An old version has none.
+  [ ! -e "$tree/systemd/tmpfiles.conf" ] || echo "/usr/lib/tmpfiles.d/hamal.conf systemd/tmpfiles.conf"
 }
 outside() { outside_links "$1" && outside_copies "$1"; }
 

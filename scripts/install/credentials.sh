@@ -20,14 +20,19 @@ credential_lines() {
     sed -nE 's/^[[:space:]]*((Load|Set)Credential(Encrypted)?)[[:space:]]*=[[:space:]]*/\1 /p'
 }
 
-# find_credential PATH: as systemd looks for it; a name without a slash lies in one of the stores.
+# find_credential PATH [.encrypted]: as systemd looks for it; a name without a slash lies in one of the stores, of which an
+# encrypted one has its own, looked into first.
 find_credential() {
-  local folder
+  local folder suffix suffixes=('')
   case $1 in
     /*) echo "$root$1" ;;
     *)
-      for folder in /etc/credstore /run/credstore /usr/local/lib/credstore /usr/lib/credstore; do
-        [ ! -e "$root$folder/$1" ] || { echo "$root$folder/$1"; return; }
+      [ -z "${2:-}" ] || suffixes=("$2" '')
+      for suffix in "${suffixes[@]}"; do
+        for folder in /etc /run /usr/local/lib /usr/lib; do
+          folder=$root$folder/credstore$suffix
+          [ ! -e "$folder/$1" ] || { echo "$folder/$1"; return; }
+        done
       done
       echo "$1" ;;
   esac
@@ -48,7 +53,7 @@ take_credential() { # KEY VALUE
       rm -f "$place"
       cat "$from" > "$place" || warn "the credential $id of $(pass_unit) cannot be read: $from" ;;
     LoadCredentialEncrypted)
-      from=$(find_credential "$from")
+      from=$(find_credential "$from" .encrypted)
       systemd-creds decrypt --name="$id" "$from" "$place" 2> /dev/null ||
         warn "the credential $id of $(pass_unit) cannot be decrypted: $from" ;;
     # A default: what was loaded by that name is more.

@@ -160,17 +160,33 @@ END
   run ! grep -q start "$W/systemctl.log"
 }
 
+# Break it: name tmpfiles.conf whether it is there or not; leave rehearse out of a dry run.
 @test "--rollback goes back to the version before, once more to the new one; older ones are removed" {
   for version in 1.1.0 1.2.0; do
     next_release $version
+    if [ $version = 1.1.0 ]; then
+      # A version from before there was this file.
+      rm "$W/tree-1.1.0/systemd/tmpfiles.conf"
+      list_files "$W/tree-1.1.0"
+      release "$W/tree-1.1.0" 1.1.0
+    fi
     succeeds "$UPDATE" -y "$RELEASE"
   done
   works 1.2.0
   [ ! -e "$R/opt/hamal-versions/1.0.0" ]
+  # A dry run reads configuration and state as the version does that it would go back to.
+  succeeds "$UPDATE" --dry-run --rollback
+  echo other > "$R/var/lib/hamal/hamal.db"
+  fails 1 "version 1.1.0 cannot use the state" "$UPDATE" --dry-run --rollback
+  echo "kept state" > "$R/var/lib/hamal/hamal.db"
+  works 1.2.0
+  [ -e "$R/usr/lib/tmpfiles.d/hamal.conf" ]
   succeeds "$UPDATE" -y --rollback
   works 1.1.0
+  [ ! -e "$R/usr/lib/tmpfiles.d/hamal.conf" ]
   succeeds "$UPDATE" -y --rollback
   works 1.2.0
+  [ -e "$R/usr/lib/tmpfiles.d/hamal.conf" ]
   all_is_kept
 }
 
@@ -281,8 +297,14 @@ END
   echo first > "$R/unit/store"
   echo first > "$R/etc/first"
   echo second > "$R/etc/credstore/kept"
+  # An encrypted one has a store of its own; opened by a stand-in.
+  mkdir "$R/etc/credstore.encrypted"
+  echo third > "$R/etc/credstore.encrypted/sealed"
+  # shellcheck disable=SC2016 # for the script
+  printf '#!/bin/sh\n[ "$1 $2" = "decrypt --name=sealed" ] && cat "$3" > "$4"\n' > "$W/fake/systemd-creds"
+  chmod +x "$W/fake/systemd-creds"
   printf '%s\n' "[Service]" "LoadCredential=gone:/etc/first" "LoadCredential=" " LoadCredential = \\" "store:/etc/first" \
-    "LoadCredential=kept" 'SetCredential=kept:unused' 'SetCredential=word:a\x41' "LoadCredential=../x:/etc/first" > "$R/drop_in"
+    "LoadCredential=kept" "LoadCredentialEncrypted=sealed" 'SetCredential=kept:unused' 'SetCredential=word:a\x41' "LoadCredential=../x:/etc/first" > "$R/drop_in"
   # What a killed script left.
   mkdir "$R/run/hamal-credentials"
   echo old > "$R/run/hamal-credentials/old"
@@ -294,7 +316,7 @@ END
   capture "$UPDATE" -y "$RELEASE"
   [ "$status" = 0 ] || { show "an update"; false; }
   has "$err" "LoadCredential=../x:/etc/first of hamal-period.service names no credential"
-  diff -u <(printf '%s\n' "700 ." "400 kept" "400 store" "400 word" second first && printf aA) "$R/seen"
+  diff -u <(printf '%s\n' "700 ." "400 kept" "400 sealed" "400 store" "400 word" second third first && printf aA) "$R/seen"
   [ ! -e "$R/run/hamal-credentials" ]
   # One that is not there: the unit would not start either.
   rm "$R/etc/first"
