@@ -5,7 +5,8 @@
 # The folder of control groups, where the one of the test is made.
 cgroups() { findmnt -n -o TARGET -t cgroup2 | head -n 1; }
 
-# boot ROOT: systemd in it; its process in $INIT. Not 0, with the reason in $W/boot.log, where it does not come up.
+# boot ROOT: systemd in it; its process in $INIT. 1, with the reason in $W/boot.log, where this host lets none be started;
+# 2 where it runs and does not come up.
 boot() {
   local unit top
   R=$1
@@ -48,7 +49,8 @@ END
   UNSHARE=$!
   until_true 30 pgrep -P "$UNSHARE" || return 1
   INIT=$(pgrep -P "$UNSHARE")
-  until_true 60 is_up_or_gone && kill -0 "$UNSHARE" 2> /dev/null
+  until_true 60 is_up_or_gone || return 2
+  kill -0 "$UNSHARE" 2> /dev/null
 }
 is_up_or_gone() { ! kill -0 "$UNSHARE" 2> /dev/null || is_up; }
 is_up() { [[ "$(on_host systemctl is-system-running 2> /dev/null)" =~ ^(running|degraded)$ ]]; }
