@@ -145,6 +145,30 @@ assert d["format"] == "hamal-info" and d["last_pass"]["done"] == 2 and d["hamal"
   [ -z "$(ls "$W/lib/period")" ]
 }
 
+# Break it: let start_waiting() throw whatever starting says: the pass ends with that, and nothing is synced.
+@test "a machine that cannot be started fails alone, and the others are synced" {
+  local vm
+  mkdir "$W/images"
+  for vm in app web db; do random_image "$W/images/$vm.raw" 1M; done
+  printf '%s\n' "[platform lab]" "type = file" "path = $W/images" "offline = yes" >> "$HAMAL_CONFIG"
+  job j lab "file:$W/{vm}-{disk}.copy" "interval = 1h"
+  # As one that root's pass has made, which another user cannot open.
+  mkdir -p "$W/lib/locks/period-lab%2Fapp.raw.lock"
+  capture hamal-period
+  [ "$status" = 3 ] || { show "expected 3"; false; }
+  cmp "$W/images/web.raw" "$W"/web*.copy
+  cmp "$W/images/db.raw" "$W"/db*.copy
+  has "$(cat "$W/log/hamal-period.log")" "job j: vm app*failed: it could not be started: *locks/period-lab*app*Is a directory"
+  has "$(cat "$W/log/hamal-period.log")" "pass: 3 due, 2 done, 1 failed, 0 busy"
+  hamal-period status --json > "$W/status"
+  [ "$(field "$W/status" 'sorted((v["vm_name"], v["state"], v["failures"]) for v in d["vms"])')" = \
+    "[('app', 'failed', 1), ('db', 'done', 0), ('web', 'done', 0)]" ]
+  # What is mended is synced.
+  rmdir "$W/lib/locks/period-lab%2Fapp.raw.lock"
+  succeeds hamal-period --now
+  cmp "$W/images/app.raw" "$W"/app*.copy
+}
+
 @test "SIGTERM ends the tools and leaves nothing running; the next pass goes on" {
   start_qsd 1
   job files lab "file:$W/{vm}-{disk}.raw" "interval = 1h" "bwlimit = 2M"

@@ -41,6 +41,24 @@ std::string document_path(const Config& config, const period::VmName& vm) {
   return folder / (period::safe_file_name(vm.platform + "/" + vm.id) + ".json");
 }
 
+bool is_stop(const Error& error) {
+  return error.kind() == ErrorKind::interrupted || error.kind() == ErrorKind::terminated;
+}
+
+/// As it begins now.
+RunRecord record_of(const Candidate& candidate, const std::string& run_id) {
+  RunRecord record = candidate.last;
+  record.job = candidate.job.name;
+  record.platform = candidate.vm.platform;
+  record.vm_id = candidate.vm.id;
+  record.vm_name = candidate.vm.name;
+  record.state = period::k_running;
+  record.run_id = run_id;
+  record.started = rfc3339(system_clock().wall());
+  record.ended.clear();
+  return record;
+}
+
 std::string config_option(const Session& session) {
   return session.options().config_presence == ConfigPresence::required
              ? std::filesystem::absolute(session.options().config_path).string()
@@ -74,7 +92,7 @@ struct Runs::Running {
   Candidate candidate;
   period::VmTask task;
   RunRecord record;
-  FileLock lock;
+  std::optional<FileLock> lock;    // nothing, as the lease and the log, of one that did not start
   std::unique_ptr<VmLease> lease;  // released first
   unsigned disks = 1;
   std::unique_ptr<Logger> log;
@@ -84,8 +102,6 @@ struct Runs::Running {
   bool task_ended = false;  // the console's task is recorded
   std::atomic<bool> ended{false};
   std::thread thread;
-
-  explicit Running(FileLock held) : lock(std::move(held)) {}
 };
 
 Runs::Runs(Session& session, Tasks& tasks)
@@ -137,7 +153,7 @@ void Runs::work(std::optional<std::chrono::steady_clock::time_point> until, Pass
     }
     m_outage = false;
     m_has_time = until.has_value();
-    record_ended();
+    record_ended(totals);
     if (!m_outage) {
       start_waiting(totals);
     }
@@ -190,15 +206,37 @@ void Runs::start_waiting(PassTotals& totals) {
     }
     Candidate candidate = std::move(*at);
     at = m_waiting.erase(at);
-    auto lines = lines_of(candidate, due, m_session, system_clock().wall());
+    const std::string run_id = random_hex(8);
     try {
-      start(candidate, std::move(lines), totals);
+      start(candidate, run_id, lines_of(candidate, due, m_session, system_clock().wall()), totals);
     } catch (const Error& error) {
-      m_waiting.push_front(std::move(candidate));
-      outlast(error);
-      return;
+      if (error.transient() || is_stop(error)) {
+        m_waiting.push_front(std::move(candidate));
+        outlast(error);
+        return;
+      }
+      fail_to_start(std::move(candidate), run_id, error, totals);
     }
   }
+}
+
+void Runs::fail_to_start(Candidate candidate, const std::string& run_id, const Error& error,
+                         PassTotals& totals) {
+  auto run = std::make_unique<Running>();
+  run->task.job = candidate.job;
+  run->record = record_of(candidate, run_id);
+  run->candidate = std::move(candidate);
+  run->begin = std::chrono::steady_clock::now();
+  run->outcome.status = static_cast<int>(exit_status(error));
+  run->outcome.error = std::string("it could not be started: ") + error.what();
+  conclude(*run, totals);
+  m_unrecorded.push_back(std::move(run));
+  tell_end();
+}
+
+void Runs::tell_end() const {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto ignored = ::write(m_ended.get(), &one, sizeof one);
 }
 
 void Runs::outlast(const Error& error) {
@@ -212,9 +250,9 @@ void Runs::outlast(const Error& error) {
   m_outage_told = true;
 }
 
-void Runs::start(Candidate& candidate, period::CommandLines lines, PassTotals& totals) {
+void Runs::start(Candidate& candidate, const std::string& run_id, period::CommandLines lines,
+                 PassTotals& totals) {
   const period::VmName vm = candidate.vm;
-  const std::string run_id = random_hex(8);
   std::unique_ptr<Running> run = hold(candidate, run_id, totals);
   if (!run) {
     return;
@@ -224,22 +262,17 @@ void Runs::start(Candidate& candidate, period::CommandLines lines, PassTotals& t
                .why = candidate.due.reason,
                .run_id = run_id,
                .lines = std::move(lines),
-               .lock_fds = {run->lock.fd()},
-               .lock_variables = {period_lock_environment(run->lock.fd())},
+               .lock_fds = {run->lock->fd()},
+               .lock_variables = {period_lock_environment(run->lock->fd())},
                .on_progress = m_tasks.progress_of(candidate)};
   if (run->lease) {
     run->task.lock_fds.push_back(run->lease->lock_fd());
     run->task.lock_variables.push_back(run->lease->environment());
   }
-  run->record = candidate.last;
-  run->record.job = candidate.job.name;
-  run->record.platform = vm.platform;
-  run->record.vm_id = vm.id;
-  run->record.vm_name = vm.name;
-  run->record.state = period::k_running;
-  run->record.run_id = run_id;
-  run->record.started = rfc3339(system_clock().wall());
-  run->record.ended.clear();
+  run->record = record_of(candidate, run_id);
+  // Before anything is known to run: it may not be possible.
+  run->log = m_session.open_log(period::vm_log_name(vm), run_id);
+  run->log->set_vm(vm.name);
   if (!candidate.task.empty() && !candidate.begun && !m_tasks.begin(candidate, run->record)) {
     return;  // begun before, however that was: never twice
   }
@@ -254,8 +287,6 @@ void Runs::start(Candidate& candidate, period::CommandLines lines, PassTotals& t
   run->disks = disks_of(candidate, m_session.config());
   run->candidate = std::move(candidate);
   run->begin = std::chrono::steady_clock::now();
-  run->log = m_session.open_log(period::vm_log_name(vm), run_id);
-  run->log->set_vm(vm.name);
   m_session.log().info("job {}: vm {} begins (run {}): {}", run->task.job.name, vm.name, run_id,
                        run->task.why);
   m_free_disks -= run->disks;
@@ -269,17 +300,16 @@ void Runs::start(Candidate& candidate, period::CommandLines lines, PassTotals& t
       started->outcome.error = error.what();
     }
     started->ended = true;
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto ignored = ::write(m_ended.get(), &one, sizeof one);
+    tell_end();
   });
 }
 
 std::unique_ptr<Runs::Running> Runs::hold(Candidate& candidate, const std::string& run_id,
                                           PassTotals& totals) {
   const period::VmName& vm = candidate.vm;
-  std::unique_ptr<Running> run;
+  auto run = std::make_unique<Running>();
   try {
-    run = std::make_unique<Running>(lock_period(m_session, vm.platform, vm.id, run_id));
+    run->lock = lock_period(m_session, vm.platform, vm.id, run_id);
     run->lease =
         lease_vm(m_session, {vm.platform, vm.id}, std::chrono::milliseconds(0), m_session.cancel());
   } catch (const Error& error) {
@@ -316,6 +346,15 @@ bool Runs::put_run(const RunRecord& record) {
   }
 }
 
+// What was never held may have been run meanwhile by who has it, and that record is the better one.
+bool Runs::is_of_another(const Running& run) {
+  const RunRecord& before = run.candidate.last;
+  const auto now =
+      m_session.state().find_run(run.record.job, run.record.platform, run.record.vm_id);
+  const auto lease = m_session.state().leases().find_lease({run.record.platform, run.record.vm_id});
+  return (now && now->run_id != before.run_id) || (lease && lease->left.count() > 0);
+}
+
 void Runs::take_ended(PassTotals& totals) {
   for (auto at = m_running.begin(); at != m_running.end();) {
     if (!(*at)->ended) {
@@ -330,16 +369,32 @@ void Runs::take_ended(PassTotals& totals) {
   }
 }
 
-void Runs::record_ended() {
+void Runs::record_ended(PassTotals& totals) {
   while (!m_unrecorded.empty()) {
     try {
       record_end(*m_unrecorded.front());
     } catch (const Error& error) {
-      outlast(error);
-      return;
+      if (error.transient() || is_stop(error)) {
+        outlast(error);
+        return;
+      }
+      give_up_record(*m_unrecorded.front(), error, totals);
     }
     m_unrecorded.pop_front();
   }
+}
+
+void Runs::give_up_record(const Running& run, const Error& error, PassTotals& totals) {
+  const int outcome = run.outcome.status;
+  // What failed was counted when it ended.
+  totals.failed += outcome == 0 ? 1 : 0;
+  if (totals.first_failure == 0) {
+    totals.first_failure = outcome != 0 ? outcome : static_cast<int>(exit_status(error));
+  }
+  m_session.log().error("job {}: vm {}: that its run is {}{} cannot be recorded: {}",
+                        run.record.job, run.record.vm_name, run.record.state,
+                        run.outcome.error.empty() ? std::string() : " (" + run.outcome.error + ")",
+                        error.what());
 }
 
 void Runs::conclude(Running& run, PassTotals& totals) {
@@ -384,13 +439,17 @@ void Runs::record_end(Running& run) {
     m_tasks.end(run.candidate, record, outcome);
     run.task_ended = true;
   }
-  put_run(record);
+  if (run.lock || !is_of_another(run)) {
+    put_run(record);
+  }
   const std::string text =
       fmt::format("run ends after {:.1f} s: {}{}; the next one is due at {}",
                   static_cast<double>(run.took.count()) / 1000.0, record.state,
                   outcome.error.empty() ? std::string() : ": " + outcome.error, record.next_run);
   const LogLevel level = record.state == period::k_failed ? LogLevel::error : LogLevel::info;
-  run.log->log(level, text);
+  if (run.log) {
+    run.log->log(level, text);
+  }
   m_session.log().log(level, fmt::format("job {}: vm {} {}", record.job, record.vm_name, text));
 }
 

@@ -49,7 +49,8 @@ class Runs {
   /// requested (then, too, only when all have ended), or `until`.
   /// While a run goes on, and until `until`, a state that cannot be used for a time stops nothing:
   /// what it should know is kept and written as soon as it can be. Otherwise that is thrown; the
-  /// next call tries again.
+  /// next call tries again. A vm that cannot be started for another reason is a failed run, as is
+  /// one that cannot be recorded: the others go on.
   void work(std::optional<std::chrono::steady_clock::time_point> until, PassTotals& totals);
 
  private:
@@ -57,17 +58,26 @@ class Runs {
 
   void start_waiting(PassTotals& totals);
   /// Moves from the candidate, unless it throws.
-  void start(Candidate& candidate, period::CommandLines lines, PassTotals& totals);
+  void start(Candidate& candidate, const std::string& run_id, period::CommandLines lines,
+             PassTotals& totals);
+  /// It has ended before it began: recorded as what has run.
+  void fail_to_start(Candidate candidate, const std::string& run_id, const Error& error,
+                     PassTotals& totals);
+  /// Thread-safe.
+  void tell_end() const;
   /// Null when the vm is another pass's or another proxy's, or no longer due.
   std::unique_ptr<Running> hold(Candidate& candidate, const std::string& run_id,
                                 PassTotals& totals);
   /// False when the vm is not ours any more.
   bool put_run(const RunRecord& record);
+  bool is_of_another(const Running& run);
   void take_ended(PassTotals& totals);
   /// What became of it, into its record.
   void conclude(Running& run, PassTotals& totals);
   /// All that have ended into the state. Throws what the state says when it is not waited for.
-  void record_ended();
+  void record_ended(PassTotals& totals);
+  /// The state will never take it.
+  void give_up_record(const Running& run, const Error& error, PassTotals& totals);
   void record_end(Running& run);
   /// Within a handler, whose error it throws again when that is not transient, or there is nothing
   /// to wait for.
