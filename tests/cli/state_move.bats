@@ -22,6 +22,11 @@ of() {
   field "$W/status" "d['vms'][0]$1"
 }
 
+# The export with the mark of a run whose plan is this one.
+mark() { sed "s|^\"in_progress\":\[|&$(printf '%s' '{"platform":"lab","vm_id":"v","disk_id":"d","target":"file:/x","mode":"full",
+    "base_change_id":"","change_id":"","snapshot_id":"s","plan_path":"'"$1"'","started":"","target_created":0,"finished":"",
+    "restore_path":"","proxy":""}' | tr -d '\n')|" "$W/state.json"; }
+
 # Break it: leave the checkpoints out of the export, and the run is a full; the disk flag's key, and it is refused.
 @test "a state is exported, imported into PostgreSQL once, and the next run is an incremental" {
   printf '%s\n' "[job j]" "platform = lab" "vm = *" "target = file:$W/{vm}-{disk}.raw" "interval = 1h" |
@@ -81,10 +86,20 @@ of() {
   HAMAL_CONFIG=$W/a.conf
   hamal-snapshot vms lab > /dev/null
   fails 1 "the state belongs to another installation*import into a new database" hamal-period state import "$W/state.json"
-  sed "s|^\"in_progress\":\[|&$(printf '%s' '{"platform":"lab","vm_id":"v","disk_id":"d","target":"file:/x","mode":"full",
-    "base_change_id":"","change_id":"","snapshot_id":"s","plan_path":"/etc/passwd","started":"","target_created":0,"finished":"",
-    "restore_path":"","proxy":""}' | tr -d '\n')|" "$W/state.json" > "$W/evil.json"
-  fails 2 "tables.in_progress?0?: plan_path does not lie below $W/lib/plans: /etc/passwd" hamal-period state import "$W/evil.json"
+  fails 2 "tables.in_progress?0?: plan_path is not absolute and normal: $W/lib/plans/../x" \
+    hamal-period state import - < <(mark "$W/lib/plans/../x")
+}
+
+# Of two proxies with two hamal_lib_dir. Break it: do not call forget_foreign_plans(), and the plan stays what it was.
+@test "a plan that lies elsewhere than ours is not imported, the rest is" {
+  hamal-snapshot vms lab > /dev/null
+  hamal-period state export > "$W/state.json"
+  mark "/srv/other/plans/v/plan.1" > "$W/two.json"
+  HAMAL_CONFIG=$W/a.conf
+  succeeds hamal-period state import "$W/two.json"
+  grep -q "WARNING.*1 interrupted runs have their plans elsewhere than below $W/lib/.*: the next runs of those disks are fulls" \
+    "$W/a-log/hamal-period.log"
+  [ "$(sql "SELECT target || plan_path FROM in_progress")" = file:/x ]
 }
 
 @test "what is no exported state is refused, and changes nothing" {

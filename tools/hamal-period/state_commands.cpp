@@ -60,10 +60,18 @@ int run_export_state(const PeriodRequest& request, Session& session) {
 int run_import_state(const PeriodRequest& request, Session& session) {
   const std::string name = request.file == "-" ? "standard input" : request.file;
   const std::string text = read_operand(request.file, session.cancel(), k_largest_state);
-  const StateDump dump = parse_state_dump(text, name);
-  check_state_dump(dump, std::filesystem::path(session.config().defaults.hamal_lib_dir) / "plans",
-                   name);
+  StateDump dump = parse_state_dump(text, name);
+  check_state_dump(dump, name);
+  const std::filesystem::path plans =
+      std::filesystem::path(session.config().defaults.hamal_lib_dir) / "plans";
+  const std::size_t forgotten = forget_foreign_plans(dump, plans);
   session.state().load(dump);
+  if (forgotten != 0) {
+    session.log().warning(
+        "{} interrupted runs have their plans elsewhere than below {}: the next runs of those "
+        "disks are fulls",
+        forgotten, plans.string());
+  }
   std::size_t rows = 0;
   for (const auto& [table, of_table] : dump.rows) {
     rows += of_table.size();

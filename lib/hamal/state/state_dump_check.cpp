@@ -90,17 +90,17 @@ std::string document_problem(const Row& row) {
   }
 }
 
-std::string plan_problem(const Row& row, const fs::path& plans) {
+std::string plan_problem(const Row& row) {
   const fs::path plan = row.text("plan_path");
-  if (plan.empty()) {
-    return {};
-  }
-  const fs::path below = plan.lexically_relative(plans.lexically_normal());
-  const bool is_below = plan.is_absolute() && plan == plan.lexically_normal() && !below.empty() &&
-                        *below.begin() != ".." && *below.begin() != ".";
-  return is_below ? std::string()
-                  : fmt::format("plan_path does not lie below {}: {}", plans.string(),
-                                escape_control(plan.string()));
+  return plan.empty() || (plan.is_absolute() && plan == plan.lexically_normal())
+             ? std::string()
+             : fmt::format("plan_path is not absolute and normal: {}",
+                           escape_control(plan.string()));
+}
+
+bool lies_below(const fs::path& path, const fs::path& folder) {
+  const fs::path below = path.lexically_relative(folder.lexically_normal());
+  return !below.empty() && *below.begin() != ".." && *below.begin() != ".";
 }
 
 std::string clone_problem(const Row& row) {
@@ -112,7 +112,7 @@ std::string clone_problem(const Row& row) {
              : fmt::format("restore_path is not beside the target: {}", escape_control(clone));
 }
 
-std::map<std::string, std::vector<Rule>> rules(const fs::path& plans) {
+std::map<std::string, std::vector<Rule>> rules() {
   constexpr std::int64_t k_most = INT64_MAX;
   return {
       {"checkpoints",
@@ -122,8 +122,7 @@ std::map<std::string, std::vector<Rule>> rules(const fs::path& plans) {
       {"in_progress",
        {not_empty("platform"), not_empty("vm_id"), not_empty("disk_id"), not_empty("target"),
         one_of("mode", {"full", "incremental"}), at_least("target_created", 0, 1),
-        time_or_nothing("started"), [plans](const Row& row) { return plan_problem(row, plans); },
-        clone_problem}},
+        time_or_nothing("started"), plan_problem, clone_problem}},
       {"snapshots",
        {not_empty("platform"), not_empty("vm_id"), not_empty("snapshot_id"),
         one_of("state", {"intended", "created", "attached", "period"}), document_problem}},
@@ -140,12 +139,12 @@ std::map<std::string, std::vector<Rule>> rules(const fs::path& plans) {
 
 }  // namespace
 
-void check_state_dump(const StateDump& dump, const fs::path& plans, const std::string& name) {
+void check_state_dump(const StateDump& dump, const std::string& name) {
   if (dump.installation_id.empty()) {
     throw Error(ErrorKind::usage, "has no installation_id: nothing was ever made with that state",
                 name, "leave the new state empty: hamal makes an id of its own");
   }
-  const auto by_table = rules(plans);
+  const auto by_table = rules();
   for (const DumpTable& table : dump_tables()) {
     const auto rows = dump.rows.find(table.name);
     for (std::size_t i = 0; rows != dump.rows.end() && i < rows->second.size(); ++i) {
@@ -157,6 +156,28 @@ void check_state_dump(const StateDump& dump, const fs::path& plans, const std::s
       }
     }
   }
+}
+
+std::size_t forget_foreign_plans(StateDump& dump, const fs::path& plans) {
+  std::size_t forgotten = 0;
+  for (const DumpTable& table : dump_tables()) {
+    const auto column = std::find_if(table.columns.begin(), table.columns.end(), [](const auto& c) {
+      return std::string_view(c.name) == "plan_path";
+    });
+    const auto rows = dump.rows.find(table.name);
+    if (column == table.columns.end() || rows == dump.rows.end()) {
+      continue;
+    }
+    for (DumpRow& row : rows->second) {
+      auto& plan =
+          std::get<std::string>(row.at(static_cast<std::size_t>(column - table.columns.begin())));
+      if (!plan.empty() && !lies_below(plan, plans)) {
+        plan.clear();
+        ++forgotten;
+      }
+    }
+  }
+  return forgotten;
 }
 
 }  // namespace hamal
