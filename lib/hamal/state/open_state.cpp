@@ -61,6 +61,14 @@ std::unique_ptr<Database> open_database(const Config& config, const Patience& pa
   return open_database(config.state_connection(), password_of(config), patience);
 }
 
+StateOutlook outlook_of(Database& database) {
+  const StateOutlook outlook{.schema = schema_of(database), .known = k_schema_version};
+  if (outlook.schema != 0) {
+    require_not_moved(database);
+  }
+  return outlook;
+}
+
 std::unique_ptr<State> usable_state(std::unique_ptr<Database> database) {
   Database& opened = *database;
   auto state = make_state(std::move(database));
@@ -103,17 +111,19 @@ bool reopen_state(const Config& config) {
 
 StateOutlook look_at_state(const Config& config) {
   const std::string connection = config.state_connection();
-  StateOutlook outlook{.schema = 0, .known = k_schema_version};
   if (is_postgresql(connection)) {
-    outlook.schema = schema_of(*open_postgresql(connection, password_of(config), Patience()));
-    return outlook;
+    return outlook_of(*open_postgresql(connection, password_of(config), Patience()));
   }
   require_sqlite(connection);
   const std::filesystem::path path = path_of(connection);
-  if (std::filesystem::exists(path)) {
-    outlook.schema = schema_of(*open_sqlite(path.string(), Patience(), SqliteAccess::read_only));
+  std::filesystem::path folder = path.parent_path();
+  while (!std::filesystem::exists(folder) && folder.has_relative_path()) {
+    folder = folder.parent_path();  // where it would be made
   }
-  return outlook;
+  require_local(folder);
+  return std::filesystem::exists(path)
+             ? outlook_of(*open_sqlite(path.string(), Patience(), SqliteAccess::read_only))
+             : StateOutlook{.schema = 0, .known = k_schema_version};
 }
 
 }  // namespace hamal
