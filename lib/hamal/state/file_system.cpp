@@ -25,12 +25,12 @@ constexpr std::pair<std::uint32_t, const char*> k_network[] = {
     {0x6B414653, "AFS"},    {0x47504653, "GPFS"},   {0xAAD7AAEA, "PanFS"},  {0x73757245, "Coda"},
 };
 
-// Parts of the names of those that reach further than this host. What is not among them is not
-// known to: disks and folders of this host are mounted by FUSE, too (ntfs-3g, mergerfs, overlays).
-constexpr std::array<std::string_view, 24> k_network_fuse = {
-    "ssh",    "gluster", "ceph",    "nfs",   "smb",  "cifs", "s3",     "rclone",
-    "goofys", "gcs",     "geese",   "juice", "dav",  "ftp",  "mfs",    "moose",
-    "lizard", "sauna",   "seaweed", "weed",  "blob", "hdfs", "lustre", "afp"};
+// How the names begin of those that reach further than this host. What is not among them is not
+// known to: disks and folders of this host are mounted by FUSE, too (ntfs-3g, mergerfs, unionfs).
+constexpr std::array<std::string_view, 27> k_network_fuse = {
+    "ssh",    "gluster", "ceph",  "nfs",     "fuse-nfs", "smb",    "cifs", "s3",      "rclone",
+    "goofys", "gcs",     "geese", "juice",   "dav",      "webdav", "ftp",  "curlftp", "mfs",
+    "moose",  "lizard",  "sauna", "seaweed", "weed",     "blob",   "hdfs", "lustre",  "afp"};
 
 // The mount of that device, from the line "ID PARENT MAJOR:MINOR … - TYPE SOURCE OPTIONS".
 std::string mounted_type(dev_t device) {
@@ -69,8 +69,9 @@ std::string network_file_system(const FileSystemKind& kind) {
     }
   }
   if (kind.magic == k_fuse) {
-    for (const std::string_view part : k_network_fuse) {
-      if (kind.type.starts_with("fuse.") && kind.type.find(part, 5) != std::string::npos) {
+    for (const std::string_view beginning : k_network_fuse) {
+      if (kind.type.starts_with("fuse.") &&
+          kind.type.compare(5, beginning.size(), beginning) == 0) {
         return kind.type;
       }
     }

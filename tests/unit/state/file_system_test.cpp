@@ -1,6 +1,7 @@
 // What counts as a network file system, and what an operator reads then.
 //
-// Break it: drop one of the magic numbers, or believe every FUSE.
+// Break it: drop one of the magic numbers, believe every FUSE, or look for the names anywhere in
+// its type.
 #include "hamal/state/file_system.hpp"
 
 #include <gtest/gtest.h>
@@ -20,7 +21,7 @@ TEST(FileSystem, ThoseThatOtherHostsHaveTooAreKnown) {
   EXPECT_EQ(network_file_system({CEPH_SUPER_MAGIC, ""}), "CephFS");
   EXPECT_EQ(network_file_system({AFS_SUPER_MAGIC, ""}), "AFS");
   for (const char* type : {"fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.s3fs",
-                           "fuse.rclone", "fuse.davfs", "fuse.juicefs"}) {
+                           "fuse.rclone", "fuse.davfs", "fuse.juicefs", "fuse.curlftpfs"}) {
     EXPECT_EQ(network_file_system({FUSE_SUPER_MAGIC, type}), type);
   }
 }
@@ -31,7 +32,8 @@ TEST(FileSystem, ThoseOfThisHostAreNot) {
   for (const std::uint32_t magic : k_local) {
     EXPECT_EQ(network_file_system({magic, ""}), "") << magic;
   }
-  for (const char* type : {"", "fuseblk", "fuse.mergerfs", "fuse.fuse-overlayfs", "fuse.bindfs"}) {
+  for (const char* type : {"", "fuseblk", "fuse.mergerfs", "fuse.fuse-overlayfs", "fuse.bindfs",
+                           "fuse.unionfs", "fuse.unionfs-fuse"}) {
     EXPECT_EQ(network_file_system({FUSE_SUPER_MAGIC, type}), "") << type;
   }
 }
