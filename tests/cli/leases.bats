@@ -310,6 +310,30 @@ same() { cmp "$W/images/web.raw" "$1"; }
 }
 
 # Break it: let VmLock take its kernel lock first.
+# Break it: let why_of_another() ask nothing but whether the configuration has the section.
+@test "a snapshot that a proxy works on under the old name of its section is left by one that has the new name" {
+  start_qsd 1
+  local section
+  section=$(sed -n '/^type = qemu/,$p' "$HAMAL_CONFIG")
+  printf '%s\n' "[platform old]" "$section" >> "$W/a.conf"
+  printf '%s\n' "[platform new]" "$section" >> "$W/b.conf"
+  as a hamal-snapshot create old:web > "$W/doc"
+  as a hamal-cbt-read "$W/doc" --full > "$W/stream"
+  mkfifo "$W/fifo"
+  HAMAL_CONFIG=$W/a.conf in_background hamal-sync "$W/fifo" --target "file:$W/x.raw"
+  exec 7> "$W/fifo"
+  head -n 1 "$W/stream" >&7
+  until_true 30 is_held web
+  as b succeeds hamal-snapshot delete --stale new --json
+  [ "$(field "$W/out" "[(s['action'], s['reason']) for s in d['snapshots']]")" = \
+    "[('left', 'recorded by [platform old]')]" ] || { show "expected it left"; false; }
+  go_on
+  [ "$status" = 0 ]
+  # Nobody works under that name any more, which the configuration does not have.
+  as b succeeds hamal-snapshot delete --stale new --json --dry-run
+  has "$(field "$W/out" "[s['action'] for s in d['snapshots']]")" "would delete"
+}
+
 @test "a tool that waits for the lease of a vm does not keep others from the vm meanwhile" {
   prepare "file:$W/x.raw"
   begin a "file:$W/x.raw"

@@ -73,6 +73,11 @@ bool is_of(const SnapshotRecord& record, const SnapshotWish& wish) {
   return record.platform == wish.vm.platform && record.vm_id == wish.vm_id;
 }
 
+bool is_leased(State& state, const LeaseKey& key) {
+  const auto lease = state.leases().find_lease(key);
+  return lease && lease->left.count() > 0;
+}
+
 bool named_by_checkpoint(State& state, const std::string& platform, const std::string& vm_id,
                          const std::string& snapshot_id) {
   const auto checkpoints = state.list_checkpoints();
@@ -96,12 +101,15 @@ std::vector<InProgress> marks_of(State& state, const std::string& platform,
 
 std::string why_of_another(Session& session, const std::string& platform, const std::string& vm_id,
                            const std::string& snapshot_id) {
-  const auto is_other = [&](const std::string& name) {
-    return name != platform && session.config().platforms.contains(name);
+  // A section that this proxy's configuration does not have may be another's, where it works now:
+  // of a section that is renamed proxy by proxy.
+  const auto is_other = [&](const std::string& name, const std::string& vm) {
+    return name != platform &&
+           (session.config().platforms.contains(name) || is_leased(session.state(), {name, vm}));
   };
   const auto max_hold = session.config().sync.snapshot_max_hold;
   for (const SnapshotRecord& record : session.state().list_snapshots()) {
-    if (!is_other(record.platform)) {
+    if (!is_other(record.platform, record.vm_id)) {
       continue;
     }
     if (record.snapshot_id == snapshot_id) {
@@ -113,7 +121,7 @@ std::string why_of_another(Session& session, const std::string& platform, const 
     }
   }
   for (const InProgress& mark : session.state().list_in_progress()) {
-    if (is_other(mark.identity.platform) && mark.snapshot_id == snapshot_id) {
+    if (mark.snapshot_id == snapshot_id && is_other(mark.identity.platform, mark.identity.vm_id)) {
       return "an interrupted run of [platform " + mark.identity.platform + "] goes on from it";
     }
   }

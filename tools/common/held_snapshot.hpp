@@ -17,8 +17,8 @@ std::vector<InProgress> marks_of(State& state, const std::string& platform,
 
 /// Why this snapshot is that of another [platform NAME] section of this installation, which may
 /// lead to the same server: recorded by it, needed by its interrupted run, or perhaps being made by
-/// it now (so ask the platform first). Empty: it is not. Sections that the configuration has no
-/// more do not count.
+/// it now (so ask the platform first). Empty: it is not. Of sections that the configuration does
+/// not have only those count whose vm is leased now: another proxy has them.
 std::string why_of_another(Session& session, const std::string& platform, const std::string& vm_id,
                            const std::string& snapshot_id);
 
