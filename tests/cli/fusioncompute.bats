@@ -112,3 +112,31 @@ mode() { field "$W/out" "[one['mode'] for one in d['disks']]"; }
   [ "$(field "$W/status" "d['vms'][0]['mode']")" = incremental ]
   [ "$(snapshots)" = 1 ]
 }
+
+# Break it: let Platform::finish_snapshot() look for the vm that is gone; leave ends_without_vm() out.
+@test "snapshots of a vm that was removed are finished, deleted and swept with a word" {
+  start_fc web01:1M two:1M three:1M
+  for vm in web01 two three; do
+    hamal-snapshot create "lab:$vm" > "$W/$vm.json"
+    tell machine "{\"vm\":\"$vm\",\"do\":\"destroy\"}"
+  done
+  succeeds hamal-snapshot finish "$W/web01.json" --failed
+  grep -q "the vm is not there any more, and its snapshot" "$W/log/hamal-snapshot.log"
+  succeeds hamal-snapshot delete lab:two "$(field "$W/two.json" 'd["snapshot_id"]')"
+  succeeds hamal-snapshot delete --stale lab --older-than 0
+  has "$out" "$(field "$W/three.json" 'd["snapshot_id"]')*deleted*"
+}
+
+# The second run plans a full and fails: the third one must not count from the first.
+@test "a restarted host and a run that fails cost a full" {
+  start_fc web01:2M,1M
+  run_all "file:$W/{vm}-{disk}.raw"
+  guest_writes 1 0 5000
+  tell machine '{"vm":"web01","do":"reboot_host"}'
+  hamal-snapshot create lab:web01 > "$W/snap.json"
+  hamal-snapshot finish "$W/snap.json" --failed
+  guest_writes 1 1048576 5000
+  run_all "file:$W/{vm}-{disk}.raw"
+  [ "$(mode)" = "['full', 'full']" ]
+  same 1 2
+}

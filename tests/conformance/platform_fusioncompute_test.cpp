@@ -312,6 +312,83 @@ TEST_F(FusionComputeRules, EveryBreakIsAFullWithItsReason) {
                "another volume");
 }
 
+// chgID begins anew, and the one after it looks as if it followed the base's. Break it: leave
+// remove_outrun() out of describe().
+TEST_F(FusionComputeRules, ARestartOfTheHostIsNotForgottenWithARunThatFailed) {
+  for (const bool with_document : {true, false}) {
+    const std::string base = commit();
+    write(0, 10, 5);
+    befalls("reboot_host");
+    const SnapshotDocument lost = create();
+    EXPECT_THAT(snapshots(), SizeIs(1)) << "the base is removed at once";
+    if (with_document) {
+      platform->finish_snapshot(lost, Outcome::failed, {base});
+    } else {
+      platform->delete_snapshot("web01", lost.snapshot_id);
+    }
+    write(4 * k_block, 10, 6);
+    const SnapshotDocument now = create();
+    const Changes changes = platform->changed_extents(now, now.disks[0], base);
+    EXPECT_EQ(changes.mode, SyncMode::full);
+    EXPECT_THAT(changes.reason, HasSubstr("is gone"));
+    finish(now);
+    befalls("reset_tracking");
+  }
+}
+
+// A run that could not remove the base, or was killed before. Break it: leave remove_outrun() out
+// of remove().
+TEST_F(FusionComputeRules, WhatShowsThatTheHostWasRestartedGoesAfterTheBase) {
+  const std::string base = commit();
+  write(0, 10, 5);
+  befalls("reboot_host");
+  server->faults(
+      {{{"do", "refuse"}, {"contains", "DELETE /sites"}, {"code", "10300017"}, {"times", 2}}});
+  EXPECT_THAT(refused([&] { create(); }).what(), HasSubstr("10300017"));
+  ASSERT_THAT(snapshots(), SizeIs(2));
+  platform->delete_snapshot("web01", snapshots()[1]["name"].get<std::string>());
+  EXPECT_THAT(snapshots(), IsEmpty());
+  write(4 * k_block, 10, 6);
+  EXPECT_EQ(changes_since(base).mode, SyncMode::full);
+}
+
+// Break it: leave remove_outrun() out of describe(), and let why_full() take any ancestor.
+TEST_F(FusionComputeRules, ARestartOfTheHostBetweenTwoTargets) {
+  const std::string base = commit();  // of the first one
+  write(0, 10, 5);
+  befalls("reboot_host");
+  const SnapshotDocument of_second = create();
+  EXPECT_EQ(platform->changed_extents(of_second, of_second.disks[0], {}).mode, SyncMode::full);
+  platform->finish_snapshot(of_second, Outcome::committed, {base});
+  write(4 * k_block, 10, 6);
+  EXPECT_EQ(changes_since(base).mode, SyncMode::full);
+}
+
+// Break it: let why_full() take any ancestor.
+TEST_F(FusionComputeRules, ChangesCountFromTheSnapshotBelowAlone) {
+  const std::string base = commit();
+  write(0, 10, 5);
+  befalls("reboot_host");
+  befalls("foreign_snapshot", {{"name", "somebody's"}});  // chgID 1, and ours gets 2
+  write(4 * k_block, 10, 6);
+  const Changes changes = changes_since(base);
+  EXPECT_EQ(changes.mode, SyncMode::full);
+  EXPECT_THAT(changes.reason, HasSubstr("another snapshot lies between"));
+}
+
+// Break it: use find_machine() in end_at(), or leave out what it does with a VrmError.
+TEST_F(FusionComputeRules, ASnapshotOfAVmThatIsGoneIsGone) {
+  const SnapshotDocument document = create();
+  befalls("destroy");
+  finish(document);
+  platform->finish_snapshot(document, Outcome::failed, {});
+  platform->delete_snapshot(document.vm_id, document.snapshot_id);
+  EXPECT_THAT(platform->list_snapshots(document.vm_id), IsEmpty());
+  EXPECT_EQ(refused([&] { platform->list_snapshots("web01"); }).kind(), ErrorKind::usage);
+  EXPECT_EQ(refused([&] { platform->changed_extents(document, document.disks[0], {}); }).kind(),
+            ErrorKind::usage);
+}
+
 // Break it: let a page that ends early end the disk; believe bit1Num; take a block size of 0.
 TEST_F(FusionComputeRules, BitmapsThatLieAreRefused) {
   for (const char* lie : {"short", "long", "count", "block"}) {

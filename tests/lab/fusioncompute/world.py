@@ -435,6 +435,10 @@ class World:
                 setattr(machine, name, value)
         elif what == "add_disk":
             machine.add_disk(event["size"])
+        elif what == "destroy":
+            for one in machine.snapshots:
+                one.drop()
+            self.machines.remove(machine)
         elif what == "expire":
             for one in self.live_resources():
                 one.ends = 0

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <tuple>
 
 #include "hamal/extent/algebra.hpp"
@@ -38,6 +39,7 @@ class FusionComputePlatform final : public Platform {
   void finish_snapshot(const SnapshotDocument& document, Outcome outcome,
                        const std::vector<std::string>& still_needed) override;
   void delete_snapshot(const std::string& vm, const std::string& snapshot_id) override;
+  bool ends_without_vm() const noexcept override { return true; }
   Changes changed_extents(const SnapshotDocument& document, const SnapshotDisk& disk,
                           const std::string& base) override;
   std::unique_ptr<BlockReader> open_reader(const SnapshotDisk& disk) override;
@@ -54,6 +56,11 @@ class FusionComputePlatform final : public Platform {
     release_leftovers(*m_client, m_settings, machine.disks, m_context);
   }
   void check_own(const std::string& snapshot_id) const;
+  /// Ends a snapshot of the vm by that; a vm that is not there (any more) took it with it.
+  void end_at(const std::string& vm, const std::string& snapshot_id,
+              const std::function<void(const Machine&)>& end);
+  void finish_at(const Machine& machine, const SnapshotDocument& document, Outcome outcome,
+                 const std::vector<std::string>& still_needed);
   FrozenDisk frozen(const std::string& vm, const std::string& snapshot_id,
                     const std::string& disk_id);
   FrozenDisk frozen(const SnapshotDisk& disk);
@@ -103,7 +110,11 @@ SnapshotDocument FusionComputePlatform::create_snapshot(const std::string& vm,
 }
 
 std::vector<SnapshotInfo> FusionComputePlatform::list_snapshots(const std::string& vm) {
-  const Machine machine = find(vm);
+  const auto found = seek_machine(*m_client, vm, m_settings.platform);
+  if (!found && is_machine_id(vm)) {
+    return {};  // it is gone, and its snapshots with it
+  }
+  const Machine machine = found ? *found : find(vm);
   std::vector<SnapshotInfo> result;
   for (const Snapshot& one : snapshots_of(machine).list()) {
     const std::string id = hamal_id(one);
@@ -123,11 +134,39 @@ void FusionComputePlatform::check_own(const std::string& snapshot_id) const {
   }
 }
 
+void FusionComputePlatform::end_at(const std::string& vm, const std::string& snapshot_id,
+                                   const std::function<void(const Machine&)>& end) {
+  check_own(snapshot_id);
+  const auto gone = [&] {
+    m_context.log.warning("{}: the vm is not there any more, and its snapshot {} with it", vm,
+                          snapshot_id);
+  };
+  try {
+    const auto machine = seek_machine(*m_client, vm, m_settings.platform);
+    if (!machine) {
+      gone();
+      return;
+    }
+    release_leftovers_of(*machine);
+    end(*machine);
+  } catch (const VrmError&) {
+    // Removed while its snapshot was: nothing is left.
+    if (seek_machine(*m_client, vm, m_settings.platform)) {
+      throw;
+    }
+    gone();
+  }
+}
+
 void FusionComputePlatform::finish_snapshot(const SnapshotDocument& document, Outcome outcome,
                                             const std::vector<std::string>& still_needed) {
-  check_own(document.snapshot_id);
-  const Machine machine = find(document.vm_id);
-  release_leftovers_of(machine);
+  end_at(document.vm_id, document.snapshot_id,
+         [&](const Machine& machine) { finish_at(machine, document, outcome, still_needed); });
+}
+
+void FusionComputePlatform::finish_at(const Machine& machine, const SnapshotDocument& document,
+                                      Outcome outcome,
+                                      const std::vector<std::string>& still_needed) {
   Snapshots snapshots = snapshots_of(machine);
   std::vector<std::string> needed;
   for (const std::string& text : still_needed) {
@@ -165,10 +204,8 @@ void FusionComputePlatform::finish_snapshot(const SnapshotDocument& document, Ou
 }
 
 void FusionComputePlatform::delete_snapshot(const std::string& vm, const std::string& snapshot_id) {
-  check_own(snapshot_id);
-  const Machine machine = find(vm);
-  release_leftovers_of(machine);
-  snapshots_of(machine).remove(snapshot_id);
+  end_at(vm, snapshot_id,
+         [&](const Machine& machine) { snapshots_of(machine).remove(snapshot_id); });
 }
 
 FrozenDisk FusionComputePlatform::frozen(const std::string& vm, const std::string& snapshot_id,
@@ -259,6 +296,10 @@ std::string FusionComputePlatform::why_full(const FrozenDisk& now, const Snapsho
   }
   if (!is_ancestor(all, from->snapshot_urn, now.snapshot)) {
     return "the vm was reverted to a snapshot since the base";
+  }
+  // chgID alone does not tell: after a restart of the host the second one may follow the base's.
+  if (now.snapshot.parent != from->snapshot_urn) {
+    return "another snapshot lies between the base and this one";
   }
   return {};
 }

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "hamal/util/error.hpp"
 #include "hamal/util/text.hpp"
@@ -56,7 +57,17 @@ Machine look(VrmClient& client, const Machine& machine) {
   return parse_machine(client.get(machine.uri), "GET " + machine.uri);
 }
 
-Machine find_machine(VrmClient& client, const std::string& vm, const std::string& platform) {
+bool is_machine_id(const std::string& vm) {
+  constexpr std::string_view k_uuid = "00000000-0000-0000-0000-000000000000";
+  const auto fits = [](char c, char pattern) {
+    return pattern == '-' ? c == '-' : std::isxdigit(static_cast<unsigned char>(c)) != 0;
+  };
+  return vm.starts_with("urn:sites:") ||
+         std::equal(vm.begin(), vm.end(), k_uuid.begin(), k_uuid.end(), fits);
+}
+
+std::optional<Machine> seek_machine(VrmClient& client, const std::string& vm,
+                                    const std::string& platform) {
   std::vector<Machine> named;
   std::vector<Machine> unknown;
   for (Machine& one : list_machines(client)) {
@@ -83,8 +94,16 @@ Machine find_machine(VrmClient& client, const std::string& vm, const std::string
       return now;
     }
   }
-  throw Error(ErrorKind::usage, "no vm of this id or name", platform + ":" + vm,
-              "`hamal-snapshot vms " + platform + "` lists them");
+  return std::nullopt;
+}
+
+Machine find_machine(VrmClient& client, const std::string& vm, const std::string& platform) {
+  std::optional<Machine> found = seek_machine(client, vm, platform);
+  if (!found) {
+    throw Error(ErrorKind::usage, "no vm of this id or name", platform + ":" + vm,
+                "`hamal-snapshot vms " + platform + "` lists them");
+  }
+  return std::move(*found);
 }
 
 std::string datastore_name(VrmClient& client, const std::string& urn) {

@@ -1,5 +1,6 @@
 // The vms of all sites, and what keeps one or its disks from being protected.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,13 @@ namespace hamal::fusioncompute {
 std::vector<Machine> list_machines(VrmClient& client);
 /// With its disks, as it is now.
 Machine look(VrmClient& client, const Machine& machine);
-/// The one vm with that UUID, URN or name. Throws Error(usage) when there is none, or several.
+/// Whether that is how a vm's id looks (a UUID, or a URN), and not a name alone.
+bool is_machine_id(const std::string& vm);
+/// The one vm with that UUID, URN or name; nullopt: there is none. Throws Error(usage) when there
+/// are several.
+std::optional<Machine> seek_machine(VrmClient& client, const std::string& vm,
+                                    const std::string& platform);
+/// The same; throws Error(usage) when there is none.
 Machine find_machine(VrmClient& client, const std::string& vm, const std::string& platform);
 /// The datastore's name; empty when no site knows it.
 std::string datastore_name(VrmClient& client, const std::string& urn);

@@ -128,6 +128,7 @@ SnapshotDocument SnapshotMaker::describe(const Machine& before, const std::strin
     throw Error(ErrorKind::failed, "the snapshot is gone as soon as it was made", machine.name,
                 "somebody removes snapshots: see the vm's tasks", Transience::transient);
   }
+  snapshots.remove_outrun(all, *snapshot);
   const SnapshotDetail detail = snapshots.detail(*snapshot);
   SnapshotDocument document;
   document.platform = m_settings.platform;

@@ -27,6 +27,22 @@ bool is_id(std::string_view text) {
          is_hex(text.substr(k_prefix.size() + k_mark_digits + 1));
 }
 
+std::string mark_of(const std::string& id) {
+  return id.empty() ? id : id.substr(k_prefix.size(), k_mark_digits);
+}
+
+/// Whether the later one does not count on from the earlier one, on any volume.
+bool is_outrun(const SnapshotDetail& earlier, const SnapshotDetail& later) {
+  return std::any_of(earlier.volumes.begin(), earlier.volumes.end(), [&](const auto& then) {
+    return then.change_number != 0 &&
+           std::any_of(later.volumes.begin(), later.volumes.end(), [&](const auto& now) {
+             return now.volume_urn == then.volume_urn &&
+                    now.tracking_begun == then.tracking_begun && now.change_number != 0 &&
+                    now.change_number <= then.change_number;
+           });
+  });
+}
+
 /// Whether nobody can say what became of the call.
 bool is_unclear(const Error& error) {
   return dynamic_cast<const VrmError*>(&error) == nullptr &&
@@ -165,6 +181,38 @@ void Snapshots::create(const std::string& id, const std::string& description,
   }
 }
 
+std::optional<SnapshotDetail> Snapshots::seek_detail(const Snapshot& snapshot) {
+  try {
+    return detail(snapshot);
+  } catch (const VrmError& error) {
+    if (!error.is_missing()) {
+      throw;
+    }
+    return std::nullopt;
+  }
+}
+
+void Snapshots::remove_outrun(const std::vector<Snapshot>& all, const Snapshot& newer) {
+  const std::string mark = mark_of(hamal_id(newer));
+  std::optional<SnapshotDetail> now;
+  for (const Snapshot& older : all) {
+    if (!is_of(hamal_id(older), mark) || !is_ancestor(all, older.urn, newer)) {
+      continue;
+    }
+    if (!now && !(now = seek_detail(newer))) {
+      return;
+    }
+    const auto then = seek_detail(older);
+    if (then && is_outrun(*then, *now)) {
+      m_log.warning(
+          "{}: chgID began anew after {}, as after a restart of the host: it is removed, since no "
+          "change can be counted from it",
+          m_machine.name, hamal_id(older));
+      remove(hamal_id(older));
+    }
+  }
+}
+
 void Snapshots::remove(const std::string& id) {
   const Patience patience{m_settings.delete_timeout, "delete_snap_task_timeout"};
   const std::string what = "the removal of " + id;
@@ -174,6 +222,7 @@ void Snapshots::remove(const std::string& id) {
     if (found == nullptr) {
       return;
     }
+    remove_outrun(all, *found);
     try {
       const StartedTask task = parse_started(m_client.call("DELETE", found->uri, {}, Repeat::yes),
                                              "DELETE " + found->uri);

@@ -5,6 +5,7 @@
 // says which disks it was made for: "hamal-… disks=1,2 …".
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,11 +45,17 @@ class Snapshots {
   /// Waits for the end of it. When the reply is lost, looks whether the server did it before it is
   /// asked again, once. What there is when it throws is removed by remove().
   void create(const std::string& id, const std::string& description, Consistent consistent);
-  /// Nothing when it is not there (any more). Waits for a creation that is still going on.
+  /// Nothing when it is not there (any more). Waits for a creation that is still going on. Those
+  /// that it outran go first: without it nobody sees that they are no bases.
   void remove(const std::string& id);
+  /// Removes what no change may be counted from any more: snapshots of the same installation below
+  /// `newer` of `all` whose chgID it does not exceed though tracking goes on, as after a restart of
+  /// the host. The next chgID would look as if it followed theirs.
+  void remove_outrun(const std::vector<Snapshot>& all, const Snapshot& newer);
 
  private:
   bool was_created(const std::string& id);
+  std::optional<SnapshotDetail> seek_detail(const Snapshot& snapshot);
   void start(const std::string& body, const std::string& what);
   Patience create_patience() const;
 
