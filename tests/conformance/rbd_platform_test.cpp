@@ -110,20 +110,33 @@ TEST_F(RbdPlatform, ABaseThatSomebodyProtectedStaysAndStopsNobody) {
       << "what comes after the protected one goes";
 }
 
-TEST_F(RbdPlatform, ABaseIsUnneededWhenNoChangeIdCountsFromIt) {
+// The newest may be that of a checkpoint on another host. Break it: leave out the comparison with
+// the newest in unneeded_bases().
+TEST_F(RbdPlatform, AnOlderBaseIsUnneededWhenNoChangeIdCountsFromIt) {
   const auto first = platform->create_snapshot(lab->vm(), {});
   const std::string id = first.disks[0].change_id;
   EXPECT_THAT(platform->unneeded_bases(lab->vm(), {}), ::testing::IsEmpty()) << "it is held";
   platform->finish_snapshot(first, Outcome::committed, {id});
+  EXPECT_THAT(platform->unneeded_bases(lab->vm(), {}), ::testing::IsEmpty()) << "it is the newest";
+  const auto other = lab->open("89abcdef");  // another installation
+  const auto theirs = other->create_snapshot(lab->vm(), {});
+  other->finish_snapshot(theirs, Outcome::committed, {});
+  EXPECT_THAT(platform->unneeded_bases(lab->vm(), {}), ::testing::IsEmpty())
+      << "the newest of this installation";
+  const auto second = platform->create_snapshot(lab->vm(), {});
+  EXPECT_THAT(platform->unneeded_bases(lab->vm(), {}), ::testing::IsEmpty())
+      << "what is held is no base yet";
+  platform->finish_snapshot(second, Outcome::committed, {id, second.disks[0].change_id});
   EXPECT_THAT(platform->unneeded_bases(lab->vm(), {id}), ::testing::IsEmpty());
   EXPECT_THAT(platform->unneeded_bases(lab->vm(), {}), ::testing::ElementsAre(first.snapshot_id));
-  const auto other = lab->open("89abcdef");  // another installation
   EXPECT_THAT(other->unneeded_bases(lab->vm(), {}), ::testing::IsEmpty());
+  EXPECT_EQ(snapshots().size(), 3U);
   other->delete_base(lab->vm(), first.snapshot_id);
-  EXPECT_EQ(snapshots().size(), 1U);
+  EXPECT_EQ(snapshots().size(), 3U);
   platform->delete_base(lab->vm(), first.snapshot_id);
   platform->delete_base(lab->vm(), first.snapshot_id);
-  EXPECT_EQ(snapshots().size(), 0U);
+  EXPECT_THAT(snapshots(),
+              ::testing::ElementsAre(base_name(theirs.snapshot_id), base_name(second.snapshot_id)));
 }
 
 TEST_F(RbdPlatform, ASnapshotOfTheOperatorIsReadAndNeverTouched) {

@@ -64,7 +64,7 @@ class StaleSweep {
 
   void look_at_base(const std::string& id) {
     if (std::find(m_unneeded.begin(), m_unneeded.end(), id) == m_unneeded.end()) {
-      leave(id, "nothing is held: changes are counted from it");
+      leave(id, "nothing is held: changes are counted from it, here or by a checkpoint elsewhere");
       return;
     }
     attempt(id, "no checkpoint counts changes from it", [&] {

@@ -98,8 +98,8 @@ class Platform {
   /// repeated; never touches what does not carry our mark.
   virtual void delete_snapshot(const std::string& vm, const std::string& snapshot_id) = 0;
   /// Those of our bases (SnapshotInfo::state) that no change id of `needed` counts from: what a
-  /// checkpoint that was forgotten leaves. `needed` are those of all checkpoints and interrupted
-  /// runs of this installation. None on platforms that keep no bases of their own.
+  /// checkpoint that was forgotten leaves; never the newest of a disk, which a checkpoint elsewhere
+  /// may count from. `needed` are those this host knows of. None where we keep no bases.
   virtual std::vector<std::string> unneeded_bases(const std::string& vm,
                                                   const std::vector<std::string>& needed) {
     static_cast<void>(vm);

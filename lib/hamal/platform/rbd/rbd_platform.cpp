@@ -112,12 +112,22 @@ class RbdPlatform final : public Platform {
   std::vector<std::string> unneeded_bases(const std::string& vm,
                                           const std::vector<std::string>& needed) override {
     const auto image = RbdImage::find(parse(vm));
-    std::vector<std::string> ids;
-    for (const RbdSnapshot& one : image ? image->snapshots() : std::vector<RbdSnapshot>()) {
+    const auto all = image ? image->snapshots() : std::vector<RbdSnapshot>();
+    const auto is_own_base = [&](const RbdSnapshot& one) {
       const auto name = parse_snapshot_name(one.name);
-      if (name && name->base && name->mark == m_context.mark &&
+      return name && name->base && name->mark == m_context.mark;
+    };
+    // The newest may be what a checkpoint counts from that is not in our state: on another proxy,
+    // or of a version that was committed and is not cached here.
+    std::uint64_t newest = 0;
+    for (const RbdSnapshot& one : all) {
+      newest = is_own_base(one) ? std::max(newest, one.id) : newest;
+    }
+    std::vector<std::string> ids;
+    for (const RbdSnapshot& one : all) {
+      if (is_own_base(one) && one.id != newest &&
           !names_rbd_snapshot(needed, image->id(), one.id)) {
-        ids.push_back(name->id);
+        ids.push_back(parse_snapshot_name(one.name)->id);
       }
     }
     return ids;
