@@ -206,6 +206,9 @@ remove_package() {
     say "would run: dpkg $how hamal, which does:"
     return 0
   fi
+  # Free, or it is said here; the package's script takes it by itself.
+  take_update_lock 0
+  exec 8>&-
   report=$(mktemp)
   HAMAL_UNINSTALL="$([ $force = no ] || echo --force) $([ $purge = no ] || echo --purge)" HAMAL_UNINSTALL_REPORT=$report \
     dpkg $how hamal || fail 1 "dpkg could not remove hamal"

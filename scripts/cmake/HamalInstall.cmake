@@ -70,6 +70,6 @@ set(CPACK_DEBIAN_PACKAGE_DEPENDS "passwd, openssl, ca-certificates")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "curl, libnbd-bin, qemu-utils")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "docker-compose")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
-set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/scripts/deb/conffiles ${CMAKE_SOURCE_DIR}/scripts/deb/postinst
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/scripts/deb/conffiles ${CMAKE_SOURCE_DIR}/scripts/deb/preinst ${CMAKE_SOURCE_DIR}/scripts/deb/postinst
   ${CMAKE_SOURCE_DIR}/scripts/deb/prerm ${CMAKE_BINARY_DIR}/release/postrm)
 include(CPack)

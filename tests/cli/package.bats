@@ -132,7 +132,25 @@ put_in() { inside dpkg --install "/${1##*/}" > "$W/dpkg.log" 2>&1 || { cat "$W/d
   [ -x "$R/opt/hamal-versions/$VERSION/bin/hamal-sync" ]
   # A newer one: /opt/hamal leads somewhere at every moment, the edited configuration stays.
   newer_deb "$W/newer" 9.9.9
+  # Not while an update runs: told before anything is unpacked, and by uninstalling as well.
+  # Break it: leave preinst out of the package, or take_update_lock out of remove_package.
+  lock=$R/opt/hamal-versions/update.lock
+  lock_file "$lock"
+  run ! inside dpkg --install /hamal-newer.deb
+  has "$output" "an update is running"
+  [ "$(readlink "$R/opt/hamal")" = hamal-versions/2.0.0 ]
+  [ ! -e "$R/opt/hamal-versions/9.9.9" ]
+  [ -x "$R/opt/hamal-versions/$VERSION/bin/hamal-sync" ]
+  fails 4 "another update is running" inside "/opt/hamal-versions/$VERSION/uninstall_hamal.sh" -y
+  # shellcheck disable=SC2086 # words
+  kill $LOCKER
+  until_true 60 flock --nonblock "$lock" true
+  # The new version's script, where the old one's failed: the upgrade did.
+  run ! inside /var/lib/dpkg/info/hamal.postrm failed-upgrade 9.9.9
+  # Nobody else may open the lock, whoever makes it.
+  rm "$lock"
   put_in hamal-newer.deb
+  [ "$(mode opt/hamal-versions/update.lock)" = 600 ]
   [ "$(readlink "$R/opt/hamal")" = hamal-versions/9.9.9 ]
   [ ! -e "$R/opt/hamal-versions/$VERSION" ]
   grep -q '^\[job nightly\]' "$R/etc/hamal/hamal.conf"
