@@ -92,6 +92,15 @@ void lock_and_undo(const SnapshotDocument& document, Session& session) {
 
 namespace {
 
+/// Whether it asks somebody else to make a snapshot, who may make it though we are told nothing, or
+/// an error: copies of files are made here, and of an NBD export or a repository nothing is made.
+bool asks_others(const std::string& platform, const Config& config) {
+  const auto section = config.platforms.find(platform);
+  const std::string type =
+      section == config.platforms.end() ? platform : section->second.get("type");
+  return type != "file" && type != "nbd" && !is_repository_platform(config, platform);
+}
+
 /// Creates and records.
 SnapshotDocument create_recorded(const SnapshotWish& wish, Session& session, Platform& platform) {
   const std::string& name = wish.vm.platform;
@@ -104,13 +113,15 @@ SnapshotDocument create_recorded(const SnapshotWish& wish, Session& session, Pla
                         .document = {}};
   session.state().put_snapshot(record);
   SnapshotDocument document;
+  bool asked = false;
   try {
     session.check_leases();
+    asked = asks_others(name, session.config());
     document = platform.create_snapshot(wish.vm.vm, wish.options);
   } catch (const Error& error) {
     // What the platform was asked for it may have done all the same, or may do yet: then the intent
     // stays, by which the next run and delete --stale look for it.
-    if (error.kind() == ErrorKind::usage || error.kind() == ErrorKind::busy) {
+    if (!asked || error.kind() == ErrorKind::usage || error.kind() == ErrorKind::busy) {
       session.state().remove_snapshot(name, intent);
     }
     throw;
