@@ -30,7 +30,7 @@ start_vsphere() {
   until_true 60 grep -qx ready "$W/vsphere.txt" || { cat "$W/vsphere.err" >&2; return 1; }
   VSPHERE=$(sed -n 's/^endpoint=//p' "$W/vsphere.txt")
   VSPHERE_THUMBPRINT=$(sed -n 's/^thumbprint=//p' "$W/vsphere.txt")
-  export VSPHERE VSPHERE_DIR=$W/vsphere VSPHERE_FAULT=$W/nbdkit.fault
+  export VSPHERE VSPHERE_DIR=$W/vsphere VSPHERE_FAULT=$W/nbdkit.fault VSPHERE_HELD=$W/nbdkit.held
   local password='secret & <more>'
   printf '%s' "$password" > "$W/vsphere.secret"
   chmod 0600 "$W/vsphere.secret"
@@ -38,7 +38,7 @@ start_vsphere() {
   {
     echo '#!/bin/bash'
     printf 'export %s=%q\n' VSPHERE_THUMBPRINT "$VSPHERE_THUMBPRINT" VSPHERE_DIR "$VSPHERE_DIR" \
-      VSPHERE_TOLD "$W/nbdkit.told" VSPHERE_FAULT "$VSPHERE_FAULT" VSPHERE_PASSWORD "$password"
+      VSPHERE_TOLD "$W/nbdkit.told" VSPHERE_FAULT "$VSPHERE_FAULT" VSPHERE_HELD "$VSPHERE_HELD" VSPHERE_PASSWORD "$password"
     printf 'exec %q "$@"\n' "$HAMAL_SOURCE/tests/lab/vsphere/nbdkit"
   } > "$W/nbdkit"
   chmod 0755 "$W/nbdkit"

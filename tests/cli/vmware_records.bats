@@ -87,13 +87,16 @@ PYTHON
   fails 2 "*no vm of this id or name*" hamal-snapshot delete lab:two hamal-00000000-0000000000000000
 }
 
-# interrupted: a full of web01 that is killed in the middle, its snapshot held for the next run.
+# interrupted: a full of web01 that is killed in the middle, its snapshot held for the next run. It would take minutes, and
+# is looked at while it is stopped.
 interrupted() {
   guest_writes 0 0 8000000
-  in_background hamal-sync --source lab:web01/2000 --target "file:$W/web01.raw" --bwlimit 4M
+  in_background hamal-sync --source lab:web01/2000 --target "file:$W/web01.raw" --bwlimit 64K
   until_true 120 test -s "$W/nbdkit.told"
   until_true 120 [ -s "$W/web01.raw" ]
   until_true 120 marked
+  kill -STOP "$BACKGROUND"
+  marked
   kill -9 "$BACKGROUND"
   wait "$BACKGROUND" || true
   [ "$(snapshots)" = 1 ]
@@ -144,9 +147,12 @@ marked() { [ "$(sql "select count(*) from in_progress")" = 1 ]; }
   guest_writes 0 0 8000000
   for event in '"do":"host"' '"do":"add_disk","size":1048576'; do
     rm -f "$W/nbdkit.told"
-    in_background hamal-sync --source lab:web01/2000 --target "file:$W/web01.raw" --incremental never --bwlimit 8M
+    # Its reader is being opened, and is not before the event has happened.
+    touch "$VSPHERE_HELD"
+    in_background hamal-sync --source lab:web01/2000 --target "file:$W/web01.raw" --incremental never
     until_true 120 test -s "$W/nbdkit.told"
     tell machine "{\"vm\":\"web01\",$event}"
+    rm "$VSPHERE_HELD"
     status=0
     wait "$BACKGROUND" || status=$?
     [ "$status" = 75 ]
