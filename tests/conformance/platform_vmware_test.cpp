@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <fmt/core.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -13,11 +14,13 @@
 
 #include "hamal/platform/vmware/change_id.hpp"
 #include "hamal/platform/vmware/changed_areas.hpp"
-#include "hamal/platform/vmware/session_slot.hpp"
+#include "hamal/platform/vmware/properties.hpp"
 #include "hamal/platform/vmware/settings.hpp"
 #include "hamal/platform/vmware/vmware_platform.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
+#include "hamal/util/file_lock.hpp"
+#include "hamal/util/units.hpp"
 #include "io_helpers.hpp"
 #include "platform_suite.hpp"
 #include "vsphere.hpp"
@@ -680,16 +683,21 @@ TEST_F(Vmware, NoSnapshotIsMadeOnADatastoreThatIsNearlyFull) {
 TEST_F(Vmware, SoManySessionsAreOpenedAndNoMore) {
   section.values["max_sessions"] = "2";
   auto one = open();
-  const auto two = open();
+  auto two = open();
+  const auto lock = [&](unsigned slot) {
+    return FileLock(std::filesystem::path(config.defaults.hamal_lib_dir) / "vsphere" /
+                        fmt::format("{}.{}", percent_encode(vsphere->endpoint()), slot),
+                    "a session", {.run_id = {}, .tool = "another process"},
+                    std::chrono::milliseconds(0), cancel);
+  };
+  const FileLock others = lock(0);
   one->vms();
   two->vms();
-  const vmware::SessionLimit now{
-      .lib_dir = config.defaults.hamal_lib_dir, .most = 2, .wait = std::chrono::milliseconds(0)};
-  const Error error = refused([&] { vmware::take_session_slot(now, vsphere->endpoint(), cancel); });
-  EXPECT_EQ(error.kind(), ErrorKind::busy);
-  EXPECT_THAT(error.hint(), HasSubstr("max_sessions"));
+  EXPECT_EQ(refused([&] { lock(1); }).kind(), ErrorKind::busy);
   one.reset();
-  EXPECT_NO_THROW(vmware::take_session_slot(now, vsphere->endpoint(), cancel));
+  EXPECT_EQ(refused([&] { lock(1); }).kind(), ErrorKind::busy);
+  two.reset();
+  EXPECT_NO_THROW(lock(1));
 }
 
 // Break it: do not give the mappings to VimClient.
@@ -753,6 +761,27 @@ TEST_F(Vmware, AnInventoryComesInPages) {
   vsphere->set({{"max_objects", 1}});
   EXPECT_THAT(platform->vms(), SizeIs(3));
   EXPECT_EQ(vsphere->calls("ContinueRetrievePropertiesEx"), 3) << "two of vms, one of hosts";
+}
+
+// Break it: leave out retrieve_pages()'s look at what it has seen, or its count.
+TEST_F(Vmware, AnInventoryWithoutEndIsRefused) {
+  for (const char* lie : {"again", "empty"}) {
+    vsphere->set({{"max_objects", 1}, {"pages", lie}});
+    const Error error = refused([&] { platform->vms(); });
+    EXPECT_THAT(error.what(), HasSubstr("tells of no further one")) << lie;
+    EXPECT_TRUE(error.transient());
+  }
+  EXPECT_LE(vsphere->calls("ContinueRetrievePropertiesEx"), 1);
+  vsphere->set({{"max_objects", 1}});
+  vmware::VimClient client(vmware::read_settings("vc", section).endpoint, cancel);
+  std::size_t told = 0;
+  const auto all = [&](std::size_t most) {
+    vmware::retrieve_all(
+        client, "VirtualMachine", {"name"}, [&](const auto&) { ++told; }, most);
+  };
+  EXPECT_THAT(refused([&] { all(2); }).what(), HasSubstr("more than 2 objects"));
+  EXPECT_EQ(told, 2U);
+  EXPECT_NO_THROW(all(3));
 }
 
 TEST_F(Vmware, AVmIsFoundByNameIdAndObject) {
@@ -977,6 +1006,18 @@ TEST_F(VmwareReverts, AVmThatWasRegisteredAnewIsAFull) {
   std::string other = base;
   other.replace(other.find("vm=vm-"), 6, "vm=vm-9");
   EXPECT_THAT(changes(document, other).reason, HasSubstr("registered anew"));
+}
+
+// Break it: ask VDDK what is allocated when the vm has other snapshots.
+TEST_F(VmwareReverts, ALinkedCloneIsReadWholeBesideASnapshotOfSomebodyElses) {
+  write(k_block, 100, 1);
+  vsphere->happen({{"vm", "web01"}, {"do", "linked"}, {"disk", 2000}});
+  theirs("other");
+  const SnapshotDocument document = create();
+  Changes all = changes(document, {});
+  EXPECT_EQ(all.mode, SyncMode::full);
+  EXPECT_THAT(all.reason, HasSubstr("continues another disk"));
+  EXPECT_THAT(all_extents(*all.extents), ElementsAre(Extent{0, k_mib, ExtentKind::data}));
 }
 
 TEST(VmwareEsxi, ASingleHost) {

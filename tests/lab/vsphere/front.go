@@ -232,9 +232,16 @@ func (f *front) page(p pages) string {
 	f.mu.Lock()
 	f.tokens++
 	token := fmt.Sprint("page-", f.tokens)
-	f.pages[token] = pages{before: p.before, after: p.after, objects: p.objects[p.size:], size: p.size}
+	told, left := p.objects[:p.size], p.objects[p.size:]
+	switch pagesLie() {
+	case "again":
+		left = p.objects
+	case "empty":
+		told, left = nil, p.objects
+	}
+	f.pages[token] = pages{before: p.before, after: p.after, objects: left, size: p.size}
 	f.mu.Unlock()
-	return p.before + "<token>" + token + "</token>" + strings.Join(p.objects[:p.size], "") + p.after
+	return p.before + "<token>" + token + "</token>" + strings.Join(told, "") + p.after
 }
 
 func (f *front) continuePages(w *httptest.ResponseRecorder, method string, token [][]byte) {

@@ -31,6 +31,7 @@ type rule struct {
 type settings struct {
 	MaxAreas      int     `json:"max_areas"`       // of one QueryChangedDiskAreas
 	MaxObjects    int     `json:"max_objects"`     // of one answer of the property collector; 0: as asked for
+	Pages         string  `json:"pages"`           // "again": each page is the first, without end; "empty": no page tells of an object
 	TaskDelay     int     `json:"task_delay_ms"`   // that a task takes
 	StunNeeded    bool    `json:"stun_needed"`     // tracking begins after the snapshot that follows its enabling
 	IgnoreTrack   bool    `json:"ignore_tracking"` // enabling change tracking succeeds and changes nothing
@@ -74,6 +75,7 @@ func faultOf(name string) types.BaseMethodFault {
 
 func maxAreas() int            { return locked(func() int { return current.MaxAreas }) }
 func maxObjects() int          { return locked(func() int { return current.MaxObjects }) }
+func pagesLie() string         { return locked(func() string { return current.Pages }) }
 func stunNeeded() bool         { return locked(func() bool { return current.StunNeeded }) }
 func ignoreTracking() bool     { return locked(func() bool { return current.IgnoreTrack }) }
 func manyAreas() int64         { return locked(func() int64 { return int64(current.Areas) }) }

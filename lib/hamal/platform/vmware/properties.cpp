@@ -1,5 +1,7 @@
 #include "hamal/platform/vmware/properties.hpp"
 
+#include <fmt/core.h>
+
 #include <set>
 #include <utility>
 
@@ -112,8 +114,13 @@ bool has_ended(const VimFault& fault) {
   return fault.fault() == "NotAuthenticated" || fault.fault() == "ManagedObjectNotFound";
 }
 
+[[noreturn]] void refuse_pages(VimClient& client, const std::string& what) {
+  throw Error(ErrorKind::failed, what, client.endpoint().base,
+              "see whether something in between changes its replies", Transience::transient);
+}
+
 void retrieve_pages(VimClient& client, const std::string& type,
-                    const std::vector<std::string>& paths,
+                    const std::vector<std::string>& paths, std::size_t most,
                     const std::function<void(ObjectProperties)>& tell) {
   const View view(client, type);
   const ManagedObject collector = client.content().property_collector;
@@ -130,19 +137,32 @@ void retrieve_pages(VimClient& client, const std::string& type,
   request.end().end();
   request.begin("options").number("maxObjects", k_page).end();
   XmlElement reply = client.call(request, Repeat::yes);
+  // By this view. Each page that goes on has a new one, so there are no more pages than objects.
+  std::set<std::string> seen;
   for (;;) {
     const XmlElement* const result = reply.find("returnval");
     if (result == nullptr) {
       return;  // there are none
     }
+    const std::size_t before = seen.size();
     for (const XmlElement& content : result->children) {
       if (content.name == "objects") {
-        tell(properties_of(content, Unreadable::absent, type));
+        ObjectProperties properties = properties_of(content, Unreadable::absent, type);
+        seen.insert(properties.object.id);
+        if (seen.size() > most) {
+          refuse_pages(client, fmt::format("the server has more than {} objects of the type {}",
+                                           most, type));
+        }
+        tell(std::move(properties));
       }
     }
     const std::string token = result->text_of("token");
     if (token.empty()) {
       return;
+    }
+    if (seen.size() == before) {
+      refuse_pages(client, "the server goes on with objects of the type " + type +
+                               " and tells of no further one");
     }
     VimRequest more("ContinueRetrievePropertiesEx", collector);
     more.text("token", token);
@@ -154,7 +174,7 @@ void retrieve_pages(VimClient& client, const std::string& type,
 }  // namespace
 
 void retrieve_all(VimClient& client, const std::string& type, const std::vector<std::string>& paths,
-                  const std::function<void(ObjectProperties)>& tell) {
+                  const std::function<void(ObjectProperties)>& tell, std::size_t most) {
   std::set<std::string> told;
   const auto tell_once = [&](ObjectProperties properties) {
     if (told.insert(properties.object.id).second) {
@@ -164,7 +184,7 @@ void retrieve_all(VimClient& client, const std::string& type, const std::vector<
   constexpr int k_tries = 3;
   for (int tries = 1;; ++tries) {
     try {
-      retrieve_pages(client, type, paths, tell_once);
+      retrieve_pages(client, type, paths, most, tell_once);
       return;
     } catch (const VimFault& fault) {
       if (!has_ended(fault) || tries == k_tries) {

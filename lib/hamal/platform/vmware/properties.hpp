@@ -24,8 +24,9 @@ ObjectProperties retrieve(VimClient& client, const ManagedObject& object,
                           const std::vector<std::string>& paths);
 
 /// Those of all objects of that type below the root folder, in pages, each told once. Properties
-/// that may not be read are absent here.
+/// that may not be read are absent here. More than `most`, or a page that goes on and tells of none
+/// that its like did not tell of before, is an error.
 void retrieve_all(VimClient& client, const std::string& type, const std::vector<std::string>& paths,
-                  const std::function<void(ObjectProperties)>& tell);
+                  const std::function<void(ObjectProperties)>& tell, std::size_t most = 1'000'000);
 
 }  // namespace hamal::vmware

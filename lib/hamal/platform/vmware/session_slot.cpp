@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <filesystem>
+#include <map>
+#include <mutex>
 
 #include "hamal/util/error.hpp"
 #include "hamal/util/units.hpp"
@@ -12,25 +14,51 @@ namespace {
 
 constexpr int k_pause_ms = 200;
 
+/// Those of this process, by the path of their server's slots.
+struct OwnSlots {
+  std::mutex mutex;  ///< of the rest
+  std::map<std::string, std::weak_ptr<FileLock>> held;
+};
+
+OwnSlots& own_slots() {
+  static OwnSlots slots;
+  return slots;
+}
+
+/// Empty: others have all.
+std::shared_ptr<FileLock> try_slots(const SessionLimit& limit, const std::string& path,
+                                    const std::string& server, const CancelToken& cancel) {
+  OwnSlots& own = own_slots();
+  const std::lock_guard lock(own.mutex);
+  if (auto held = own.held[path].lock()) {
+    return held;
+  }
+  for (unsigned slot = 0; slot < limit.most; ++slot) {
+    try {
+      auto taken = std::make_shared<FileLock>(
+          fmt::format("{}.{}", path, slot), "a session at " + server,
+          LockHolder{.run_id = {}, .tool = "vsphere"}, std::chrono::milliseconds(0), cancel);
+      own.held[path] = taken;
+      return taken;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::busy) {
+        throw;
+      }
+    }
+  }
+  return nullptr;
+}
+
 }  // namespace
 
-FileLock take_session_slot(const SessionLimit& limit, const std::string& server,
-                           const CancelToken& cancel) {
-  const std::filesystem::path directory = std::filesystem::path(limit.lib_dir) / "vsphere";
+std::shared_ptr<FileLock> take_session_slot(const SessionLimit& limit, const std::string& server,
+                                            const CancelToken& cancel) {
+  const std::string path =
+      (std::filesystem::path(limit.lib_dir) / "vsphere" / percent_encode(server)).string();
   const auto end = std::chrono::steady_clock::now() + limit.wait;
   for (;;) {
-    for (unsigned slot = 0; slot < limit.most; ++slot) {
-      try {
-        return {directory / fmt::format("{}.{}", percent_encode(server), slot),
-                "a session at " + server,
-                {.run_id = {}, .tool = "vsphere"},
-                std::chrono::milliseconds(0),
-                cancel};
-      } catch (const Error& error) {
-        if (error.kind() != ErrorKind::busy) {
-          throw;
-        }
-      }
+    if (auto slot = try_slots(limit, path, server, cancel)) {
+      return slot;
     }
     if (std::chrono::steady_clock::now() >= end) {
       throw Error(ErrorKind::busy,

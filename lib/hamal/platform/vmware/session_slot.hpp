@@ -1,6 +1,7 @@
 // How many sessions at one server the processes of this proxy have at once.
 #pragma once
 #include <chrono>
+#include <memory>
 #include <string>
 
 #include "hamal/util/cancel.hpp"
@@ -14,9 +15,12 @@ struct SessionLimit {
   std::chrono::milliseconds wait{0};
 };
 
-/// Free again when it is destroyed, or its process ends. Waits for one; throws Error(busy) when
-/// none became free in time, and as CancelToken::check() when stopped.
-FileLock take_session_slot(const SessionLimit& limit, const std::string& server,
-                           const CancelToken& cancel);
+/// Free again when the last of its owners is gone, or their process ends. A slot that this process
+/// has there already covers its further clients: they end what a run began, and a run that waited
+/// for others' while it holds its own would wait for those that wait for it. Else waits for one;
+/// throws Error(busy) when none became free in time, and as CancelToken::check() when stopped.
+/// Thread-safe.
+std::shared_ptr<FileLock> take_session_slot(const SessionLimit& limit, const std::string& server,
+                                            const CancelToken& cancel);
 
 }  // namespace hamal::vmware

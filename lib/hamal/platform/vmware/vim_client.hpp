@@ -2,8 +2,8 @@
 // it began.
 #pragma once
 #include <chrono>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
 
@@ -78,9 +78,9 @@ class VimClient {
   std::mutex m_mutex;  ///< of the rest
   bool m_known = false;
   ServiceContent m_content;
-  std::string m_action;            ///< the version that is spoken
-  std::string m_cookie;            ///< empty: logged out
-  std::optional<FileLock> m_slot;  ///< from the first session on
+  std::string m_action;              ///< the version that is spoken
+  std::string m_cookie;              ///< empty: logged out
+  std::shared_ptr<FileLock> m_slot;  ///< from the first session on
 };
 
 }  // namespace hamal::vmware

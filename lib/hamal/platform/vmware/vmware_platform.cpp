@@ -241,10 +241,13 @@ ExtentSourcePtr VmwarePlatform::areas(const FrozenDisk& frozen, const std::strin
 
 Changes VmwarePlatform::full(const FrozenDisk& frozen, const SnapshotDisk& disk,
                              const std::string& reason) {
-  // "*" does not say what is allocated in what a disk continues, nor may VDDK.
-  if (frozen.disk.has_parent && frozen.machine.snapshots.size() == 1) {
+  // "*" does not say what is allocated in what a disk continues, nor may VDDK: also with snapshots
+  // of others there, below whose layers a clone's parent lies.
+  if (frozen.disk.has_parent) {
     return {SyncMode::full,
-            reason + "; all of it is read: it continues another disk, as linked clones do",
+            reason +
+                "; all of it is read: it continues another disk, as linked clones and disks with "
+                "other snapshots do",
             whole_disk(frozen.disk.size, ExtentKind::data)};
   }
   // With snapshots of others not in their layers.
