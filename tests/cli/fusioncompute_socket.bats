@@ -86,6 +86,28 @@ mode() { field "$W/out" "[one['mode'] for one in d['disks']]"; }
   fails 2 "local_host_ip" hamal-snapshot create lab:web01
 }
 
+# The first disk holds the host's one slot for longer than outage_max. Break it: make the Connection in VnaQueue::read(), which is a
+# stall then; leave vna_wait out of take().
+@test "a disk waits for its sibling however long that takes, and for another run as long as vna_wait" {
+  start_fc web01:3M,1M
+  by_socket
+  sed -i 's/^vna_lease/vna_wait = 1s\nvna_lease/' "$HAMAL_CONFIG"
+  guest_writes 1 0 3000000
+  tell faults '[{"contains":"SOCKET 2","skip":1,"do":"slow","seconds":1,"times":3}]'
+  sync_all
+  [ "$(field "$W/out" 'sum(one["outages"] for one in d["disks"])')" = 0 ]
+
+  # As another run has it.
+  slot=$(find "$W/lib/fusion_compute/hosts" -name '*.0')
+  exec {holder}<> "$slot"
+  flock "$holder"
+  echo "pid=1 run= tool=vna:db01/disk1 since=now" >&"$holder"
+  fails 75 "*no connection to the host * became free in 1 s: all 1 are in use, by pid=1 *tool=vna:db01/disk1*" \
+    hamal-sync --source lab:web01/disk1 --target "file:$W/other.raw"
+  has "$(cat "$W/log/hamal-sync.log")" "web01/disk1: waits for a connection to the host*tool=vna:db01/disk1"
+  exec {holder}>&-
+}
+
 # Break it: leave release_leftovers() out of create_snapshot().
 @test "a run that is killed while it reads leaves a resource that the next one releases" {
   start_fc web01:2M,1M

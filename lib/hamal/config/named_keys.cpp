@@ -167,6 +167,8 @@ void add_fusion_compute(std::vector<NamedKeySpec>& keys) {
   keys.push_back(key(p, "vna_transport", types, allowed_words(transports), one_of(transports)));
   const DurationRange lease{std::chrono::minutes(1), std::chrono::hours(2)};
   keys.push_back(key(p, "vna_lease", types, allowed_duration(lease), is_within(lease)));
+  const DurationRange wait{std::chrono::seconds(1), std::chrono::hours(24)};
+  keys.push_back(key(p, "vna_wait", types, allowed_duration(wait), is_within(wait)));
   const CountRange disks{1, 1024};
   keys.push_back(key(p, "vna_disks_per_host", types, allowed_count(disks),
                      [disks](const string& text) { return parse_count(text, disks).has_value(); }));

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 import zlib
 
 HEAD = struct.Struct("<4sHHQQII")  # magic, version, operation, sequence, offset, length, CRC-32
@@ -92,6 +93,8 @@ class Connection:
                     fault = self.world.take_fault(f"SOCKET {operation}") or {}
                     self.world.calls.append(f"SOCKET {operation}")
                 last = sequence
+                if fault.get("do") == "slow":
+                    time.sleep(fault["seconds"])
                 if fault.get("do") == "cut" or (operation == READ and not self.resource.is_live()):
                     return
                 if fault.get("do") == "expire":

@@ -159,12 +159,12 @@ std::string fill_in(const std::string& text, const FrozenDisk& frozen, const Vol
 std::unique_ptr<BlockReader> open_disk_reader(const std::shared_ptr<VrmClient>& client,
                                               const Settings& settings, const FrozenDisk& frozen,
                                               std::uint64_t size, const std::string& uri,
-                                              CephClusters& clusters,
+                                              CephClusters& clusters, const HostSlots& slots,
                                               const PlatformContext& context) {
   const ReadChoice choice = choose_reader(*client, settings, frozen);
   context.log.info("{}: {}", frozen.object(), describe(choice));
   if (choice.by == ReadBy::vna_socket) {
-    return open_vna_reader(client, settings, frozen, size, uri, context);
+    return open_vna_reader(client, settings, frozen, size, uri, slots, context);
   }
   const std::string volume_path = frozen.volume.volume_uri;
   const Volume volume = parse_volume(client->get(volume_path), "GET " + volume_path);

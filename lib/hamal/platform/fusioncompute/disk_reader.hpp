@@ -5,6 +5,7 @@
 
 #include "hamal/block/block_reader.hpp"
 #include "hamal/platform/ceph_clusters.hpp"
+#include "hamal/platform/fusioncompute/host_slots.hpp"
 #include "hamal/platform/fusioncompute/settings.hpp"
 #include "hamal/platform/fusioncompute/vrm_reply.hpp"
 #include "hamal/platform/platform.hpp"
@@ -39,7 +40,7 @@ ReadChoice choose_reader(VrmClient& client, const Settings& settings, const Froz
 std::unique_ptr<BlockReader> open_disk_reader(const std::shared_ptr<VrmClient>& client,
                                               const Settings& settings, const FrozenDisk& frozen,
                                               std::uint64_t size, const std::string& uri,
-                                              CephClusters& clusters,
+                                              CephClusters& clusters, const HostSlots& slots,
                                               const PlatformContext& context);
 
 /// A template with its {words} replaced; what is put into a path has no "/" in it. Throws Error for

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <tuple>
 
@@ -31,7 +32,10 @@ class FusionComputePlatform final : public Platform {
       : m_settings(std::move(settings)),
         m_context(context),
         m_client(std::make_shared<VrmClient>(m_settings.endpoint, context.cancel)),
-        m_clusters(context.config) {}
+        m_clusters(context.config),
+        m_slots(std::filesystem::path(context.config.defaults.hamal_lib_dir) / "fusion_compute" /
+                    "hosts",
+                m_settings.vna.wait, context.log, context.cancel) {}
 
   std::vector<Vm> vms() override;
   SnapshotDocument create_snapshot(const std::string& vm, const SnapshotOptions& options) override;
@@ -74,6 +78,7 @@ class FusionComputePlatform final : public Platform {
   PlatformContext m_context;
   std::shared_ptr<VrmClient> m_client;
   CephClusters m_clusters;
+  HostSlots m_slots;
 };
 
 std::vector<Vm> FusionComputePlatform::vms() {
@@ -335,7 +340,7 @@ Changes FusionComputePlatform::changes_since(const std::string& base, const Froz
 
 std::unique_ptr<BlockReader> FusionComputePlatform::open(const FrozenDisk& frozen,
                                                          const SnapshotDisk& disk) {
-  return open_disk_reader(m_client, m_settings, frozen, disk.size, disk.source, m_clusters,
+  return open_disk_reader(m_client, m_settings, frozen, disk.size, disk.source, m_clusters, m_slots,
                           m_context);
 }
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "hamal/platform/fusioncompute/task.hpp"
 #include "hamal/util/error.hpp"
@@ -56,8 +57,6 @@ PreparedResource::PreparedResource(std::shared_ptr<VrmClient> client, const Sett
       m_settings(settings),
       m_frozen(frozen),
       m_context(context),
-      m_slot(take_slot(context.config.defaults.hamal_lib_dir, frozen.machine.host_urn,
-                       settings.vna.disks_per_host, context.cancel)),
       m_record(context.config.defaults.hamal_lib_dir, settings.platform, frozen.volume.volume_uri,
                context.cancel) {
   try {
@@ -91,7 +90,7 @@ void PreparedResource::prepare() {
       {"transMode", m_settings.vna.transport == Transport::lan ? "lan" : "lanssl"}};
   const std::string path = m_frozen.volume.volume_uri + "/backupresources";
   Pause pause(patience.timeout);
-  for (;;) {
+  for (bool told = false;;) {
     m_begun = Clock::now();
     try {
       const StartedTask task =
@@ -104,7 +103,9 @@ void PreparedResource::prepare() {
       if ((!error.is_conflict() && !is_full(error)) || pause.is_over()) {
         throw;
       }
-      m_context.log.debug("{} waits: {}", what, error.what());
+      if (!std::exchange(told, true)) {
+        m_context.log.warning("{} waits: {}", what, error.what());
+      }
     }
     pause.sleep(m_client->cancel());
   }

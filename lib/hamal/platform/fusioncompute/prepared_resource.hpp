@@ -14,7 +14,8 @@ namespace hamal::fusioncompute {
 /// Its members may be called by one thread. What it is given outlives it.
 class PreparedResource {
  public:
-  /// Waits for a slot of the host, for what is in the way, and for the preparation. Throws Error.
+  /// Waits for what is in the way, and for the preparation. Whoever makes one has a slot of the
+  /// host. Throws Error.
   PreparedResource(std::shared_ptr<VrmClient> client, const Settings& settings,
                    const FrozenDisk& frozen, const PlatformContext& context);
   /// Releases it and waits until it is gone, for some seconds, whatever the cancel token says; what
@@ -36,7 +37,6 @@ class PreparedResource {
   Settings m_settings;
   FrozenDisk m_frozen;
   PlatformContext m_context;
-  FileLock m_slot;
   ResourceRecord m_record;
   std::string m_uri;
   BackupResource m_address;

@@ -1,21 +1,17 @@
 #include "hamal/platform/fusioncompute/resource_records.hpp"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "hamal/util/error.hpp"
 #include "hamal/util/file.hpp"
 #include "hamal/util/random_id.hpp"
-#include "hamal/util/units.hpp"
 
 namespace hamal::fusioncompute {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int k_slot_pause_ms = 200;
 const LockHolder k_holder{.run_id = {}, .tool = "fusion_compute"};
 
 fs::path folder_of(const std::string& lib_dir) {
@@ -90,24 +86,6 @@ std::vector<Leftover> find_leftovers(const std::string& lib_dir, const std::stri
 
 void forget(const Leftover& leftover) noexcept {
   remove_files(leftover.stem);
-}
-
-FileLock take_slot(const std::string& lib_dir, const std::string& host, unsigned slots,
-                   const CancelToken& cancel) {
-  const fs::path folder = fs::path(lib_dir) / "fusion_compute" / "hosts";
-  for (;;) {
-    for (unsigned slot = 0; slot < slots; ++slot) {
-      try {
-        return {folder / fmt::format("{}.{}", percent_encode(host), slot), "a slot of " + host,
-                k_holder, std::chrono::milliseconds(0), cancel};
-      } catch (const Error& error) {
-        if (error.kind() != ErrorKind::busy) {
-          throw;
-        }
-      }
-    }
-    cancel.sleep_ms(k_slot_pause_ms);
-  }
 }
 
 }  // namespace hamal::fusioncompute

@@ -44,8 +44,4 @@ std::vector<Leftover> find_leftovers(const std::string& lib_dir, const std::stri
                                      const std::vector<std::string>& volume_uris);
 void forget(const Leftover& leftover) noexcept;
 
-/// Waits for a free one of `slots` of that host, among all processes of this proxy.
-FileLock take_slot(const std::string& lib_dir, const std::string& host, unsigned slots,
-                   const CancelToken& cancel);
-
 }  // namespace hamal::fusioncompute

@@ -82,6 +82,11 @@ VnaSettings vna_of(const NamedSection& section, const FusionComputeSection& comm
     refuse(section, "vna_lease", "not a lease", "60s to 2h");
   }
   vna.lease = std::chrono::duration_cast<std::chrono::seconds>(*lease);
+  const auto wait = parse_duration(section.get("vna_wait", "30m"));
+  if (!wait || *wait < std::chrono::seconds(1) || *wait > std::chrono::hours(24)) {
+    refuse(section, "vna_wait", "not a time to wait", "1s to 24h");
+  }
+  vna.wait = std::chrono::duration_cast<std::chrono::milliseconds>(*wait);
   vna.disks_per_host = std::min(count_of(section, "vna_disks_per_host", "1", {1, 1024}),
                                 common.max_socket_connections_per_host);
   const auto bitmap = parse_bool(section.get("full_by_bitmap", "no"));

@@ -19,6 +19,7 @@ struct VnaSettings {
   Transport transport = Transport::lanssl;
   std::chrono::seconds lease{600};
   unsigned disks_per_host = 1;
+  std::chrono::milliseconds wait{0};  ///< for one of them while other runs have all
   std::string local_ip;
   FullByBitmap full_by_bitmap = FullByBitmap::no;
 };
