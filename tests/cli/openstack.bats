@@ -167,6 +167,8 @@ ours_in_cinder() { snapshots_in_cinder | grep "^hamal-$(mark)-"; }
   [ "$(ours_in_cinder | wc -l)" = 1 ]
 }
 
+rbd_of_nova() { rbd --conf "$CLOUD/ceph/ceph.conf" --id admin "$@" 2> "$W/rbd.err"; }
+
 # The fake Nova has no disks of its own in Ceph: the test makes the image that a real one would.
 @test "a disk of Nova's own, and a volume whose pool hamal.conf says" {
   local image server
@@ -192,4 +194,32 @@ ours_in_cinder() { snapshots_in_cinder | grep "^hamal-$(mark)-"; }
   succeeds hamal-snapshot list cloud own
   has "$out" base
   [ "$(rbd --conf "$CLOUD/ceph/ceph.conf" --id admin snap ls "vms/${server}_disk" 2> "$W/rbd.err" | grep -c hamal-)" = 1 ]
+  # Break it: remove_snapshot() in keep_base_of_nova(), and this commit fails, and every one after it.
+  local base
+  base=$(rbd_of_nova snap ls "vms/${server}_disk" | grep -o 'hamal-[^ ]*')
+  rbd_of_nova snap protect "vms/${server}_disk@$base"
+  hamal-snapshot create cloud:own > "$W/doc"
+  hamal-cbt-read "$W/doc" --target "$T" | hamal-sync - --target "$T" > "$W/sync"
+  succeeds hamal-snapshot finish "$W/doc" --committed
+  [ "$(rbd_of_nova snap ls "vms/${server}_disk" | grep -c hamal-)" = 2 ]
+  has "$(cat "$W/log/hamal-snapshot.log")" "$base is not needed any more and stays for now"
+}
+
+# Break it: let ends_without_vm() of the platform say no, or has_snapshots_of_ours().
+@test "what a server that is gone has left is listed and removed by its id" {
+  make_vm gone 1
+  hamal-snapshot create cloud:gone > "$W/doc"
+  succeeds hamal-snapshot finish "$W/doc" --committed # its base is in no record
+  hamal-snapshot create cloud:gone > "$W/doc"
+  cloud api --as-user DELETE compute "/servers/$SERVER"
+  cloud wait compute "/servers/$SERVER" deleted
+  local held
+  held=$(field "$W/doc" 'd["snapshot_id"]')
+  succeeds hamal-snapshot delete --stale cloud --older-than 0 --dry-run
+  has "$out" "$held*would delete"
+  succeeds hamal-snapshot delete cloud "$SERVER" "$held"
+  [ "$(snapshots_in_cinder | grep -c "${VOLUMES[0]}")" = 1 ]
+  succeeds hamal-snapshot list cloud "$SERVER"
+  has "$out" base
+  fails 2 "*no vm of this id or name*" hamal-snapshot list cloud 00000000-0000-0000-0000-000000000000
 }

@@ -162,6 +162,30 @@ bases() { rbd_admin snap ls "east/$DISK" | grep -c '\.base ' || true; }
   [ "$(rbd_admin snap ls "east/$DISK" | grep -c hamal-)" = 1 ]
 }
 
+# Break it: remove_snapshot() instead of try_remove_snapshot() in remove_held(), and no run begins any more.
+@test "a held snapshot that somebody protected stops no later run, and goes when it is let go" {
+  source_image
+  hamal-sync --source "$S" --target "$T" --bwlimit 1M --progress quiet 2> "$W/killed.err" 3>&- &
+  local run=$! held
+  until_true 60 bash -c "timeout 20 rbd --conf $CEPH/ceph.conf --id admin image-meta get west/$DISK hamal.writer 2> /dev/null"
+  kill -KILL "$run"
+  wait "$run" || true
+  held=$(rbd_admin snap ls "east/$DISK" | grep -o 'hamal-[^ ]*')
+  rbd_admin snap protect "east/$DISK@$held"
+  # As if it had died before it marked its target: else its snapshot is gone on with.
+  /usr/bin/python3 -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1], isolation_level=None).execute("delete from in_progress")' \
+    "$W/lib/hamal.db"
+  hamal-snapshot create "$S" > "$W/doc"
+  has "$(cat "$W/log/hamal-snapshot.log")" "stays for now: *protected or has clones"
+  [ "$(rbd_admin snap ls "east/$DISK" | grep -c hamal-)" = 2 ]
+  fails 1 "*the snapshot is busy*rbd children*" hamal-snapshot delete --stale "$S"
+  rbd_admin snap unprotect "east/$DISK@$held"
+  succeeds hamal-snapshot delete --stale "$S"
+  [ "$(rbd_admin snap ls "east/$DISK" | grep -c "$held")" = 0 ]
+  rbd_admin snap rm "east/$DISK@hamal-$(field "$W/doc" 'd["snapshot_id"]')"
+  fails 1 "*there is no such image or snapshot*" hamal-cbt-read "$W/doc" --target "$T"
+}
+
 @test "a cluster that does not answer is a failure that may pass, and then it goes on" {
   source_image
   succeeds hamal-sync --source "$S" --target "file:$W/replica.raw"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "hamal/platform/snapshot_busy.hpp"
 #include "hamal/repository/session_record.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/time.hpp"
@@ -76,6 +77,21 @@ bool is_of(const SnapshotRecord& record, const SnapshotWish& wish) {
 bool is_leased(State& state, const LeaseKey& key) {
   const auto lease = state.leases().find_lease(key);
   return lease && lease->left.count() > 0;
+}
+
+/// What somebody else holds fast is no reason not to run: it stays recorded, for the next run and
+/// delete --stale. Whether it was ended.
+template <typename Removal>
+bool ended(const std::string& snapshot_id, Session& session, Removal end) {
+  try {
+    end();
+    return true;
+  } catch (const SnapshotBusy& error) {
+    session.log().warning(
+        "snapshot {} stays for now: {}; the next run and hamal-snapshot delete --stale try again",
+        snapshot_id, error.what());
+    return false;
+  }
 }
 
 bool named_by_checkpoint(State& state, const std::string& platform, const std::string& vm_id,
@@ -204,6 +220,7 @@ void end_unrecorded(const SnapshotWish& wish, Session& session, Platform& platfo
         "a snapshot intended at {} was never recorded: its run failed or was killed",
         intent.created);
   }
+  bool all_ended = true;
   for (const SnapshotInfo& info : platform.list_snapshots(wish.vm_id)) {
     const bool recorded = std::any_of(before.begin(), before.end(), [&](const auto& one) {
       return one.platform == wish.vm.platform && one.snapshot_id == info.id;
@@ -212,9 +229,15 @@ void end_unrecorded(const SnapshotWish& wish, Session& session, Platform& platfo
         why_of_another(session, wish.vm.platform, wish.vm_id, info.id).empty() &&
         interrupted_run(session, wish.vm.platform, wish.vm_id, info.id).empty() &&
         !named_by_checkpoint(state, wish.vm.platform, wish.vm_id, info.id)) {
-      platform.delete_snapshot(wish.vm_id, info.id);
-      session.log().warning("snapshot {} ended: nobody recorded it", info.id);
+      if (ended(info.id, session, [&] { platform.delete_snapshot(wish.vm_id, info.id); })) {
+        session.log().warning("snapshot {} ended: nobody recorded it", info.id);
+      } else {
+        all_ended = false;
+      }
     }
+  }
+  if (!all_ended) {
+    return;  // by an intent the next run looks for it
   }
   for (const SnapshotRecord& intent : intents) {
     state.remove_snapshot(intent.platform, intent.snapshot_id);
@@ -255,7 +278,8 @@ std::optional<SnapshotDocument> resume_held(const SnapshotWish& wish, Session& s
     if (verdict.fate == Fate::end) {
       session.log().warning("held snapshot {} is not resumed: {}", record.snapshot_id,
                             verdict.reason);
-      end_snapshot(document, Outcome::failed, session, platform);
+      ended(record.snapshot_id, session,
+            [&] { end_snapshot(document, Outcome::failed, session, platform); });
     } else if (verdict.fate == Fate::finish) {
       session.log().warning("held snapshot {}: {}", record.snapshot_id, verdict.reason);
       end_snapshot(document, Outcome::committed, session, platform);

@@ -271,6 +271,24 @@ std::string resolve_vm(Platform& platform, Session& session, const VmOperand& vm
                            : "did you mean " + near + "?");
 }
 
+namespace {
+
+/// Of a vm that is gone, by its id; where such an id is none, the platform's refusal is no news.
+bool has_snapshots_of_ours(Platform& platform, const std::string& vm_id) {
+  try {
+    const auto infos = platform.list_snapshots(vm_id);
+    return std::any_of(infos.begin(), infos.end(),
+                       [&](const SnapshotInfo& info) { return info.ours && info.vm_id == vm_id; });
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::usage) {
+      throw;
+    }
+    return false;
+  }
+}
+
+}  // namespace
+
 std::string resolve_recorded_vm(Platform& platform, Session& session, const VmOperand& vm) {
   try {
     return resolve_vm(platform, session, vm);
@@ -290,7 +308,11 @@ std::string resolve_recorded_vm(Platform& platform, Session& session, const VmOp
     const auto records = session.state().list_snapshots();
     const auto known = std::find_if(records.begin(), records.end(), is_it);
     if (known == records.end()) {
-      throw;
+      if (!has_snapshots_of_ours(platform, vm.vm)) {
+        throw;
+      }
+      session.log().warning("{}: the vm is not there any more; it has left snapshots", vm.vm);
+      return vm.vm;
     }
     session.log().warning("{}: the vm is not there any more; a snapshot of it is recorded", vm.vm);
     return known->vm_id;

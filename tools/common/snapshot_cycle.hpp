@@ -26,8 +26,8 @@ namespace hamal {
 /// ad-hoc platform is what was given.
 std::string resolve_vm(Platform& platform, Session& session, const VmOperand& vm);
 
-/// The same of a vm that may be gone, where snapshots end with it (Platform::ends_without_vm): then
-/// the records tell its id.
+/// The same of a vm that may be gone, where that is bearable (Platform::ends_without_vm): then the
+/// records tell its id, or it is the id itself.
 std::string resolve_recorded_vm(Platform& platform, Session& session, const VmOperand& vm);
 
 /// The change ids that checkpoints and interrupted runs of the document's disks, on any target,

@@ -23,7 +23,7 @@ int run_list(const SnapshotRequest& request, Session& session) {
   const auto platform = session.open_platform(request.vm.platform);
   std::vector<std::string> ids;
   if (!request.vm.vm.empty()) {
-    ids.push_back(resolve_vm(*platform, session, request.vm));
+    ids.push_back(resolve_recorded_vm(*platform, session, request.vm));
   } else {
     for (const Vm& vm : platform->vms()) {
       ids.push_back(vm.id);

@@ -112,7 +112,7 @@ class Platform {
     static_cast<void>(snapshot_id);
   }
   /// Whether finish_snapshot() and delete_snapshot() succeed for a vm that is gone, by its id, and
-  /// list_snapshots() has none: where a vm takes its snapshots with it.
+  /// list_snapshots() has those that are left: none where a vm takes its snapshots with it.
   virtual bool ends_without_vm() const noexcept { return false; }
   /// Why no snapshot of the vm may be held between two runs now, as a store that fills up; empty:
   /// it may.

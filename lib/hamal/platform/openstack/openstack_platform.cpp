@@ -11,6 +11,7 @@
 #include "hamal/platform/openstack/snapshot_maker.hpp"
 #include "hamal/platform/rbd_frozen.hpp"
 #include "hamal/platform/rbd_names.hpp"
+#include "hamal/platform/snapshot_busy.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/parallel.hpp"
 
@@ -35,6 +36,8 @@ class OpenStackPlatform final : public Platform {
   void finish_snapshot(const SnapshotDocument& document, Outcome outcome,
                        const std::vector<std::string>& still_needed) override;
   void delete_snapshot(const std::string& vm, const std::string& snapshot_id) override;
+  // By the server's id, as long as its volumes have them.
+  bool ends_without_vm() const noexcept override { return true; }
   Changes changed_extents(const SnapshotDocument&, const SnapshotDisk& disk,
                           const std::string& base) override {
     return changes_of_frozen_rbd(disk, base, m_clusters);
@@ -203,8 +206,12 @@ void OpenStackPlatform::keep_base_of_nova(const Endpoint& endpoint,
   for (const RbdSnapshot& one : image->snapshots()) {
     const auto name = parse_snapshot_name(one.name);
     if (name && name->base && is_ours(name->mark) && kept && one.id < kept->id &&
-        !names_rbd_snapshot(still_needed, image->id(), one.id)) {
-      image->remove_snapshot(one.name);
+        !names_rbd_snapshot(still_needed, image->id(), one.id) &&
+        !image->try_remove_snapshot(one.name)) {
+      m_context.log.warning(
+          "{}: the snapshot {} is not needed any more and stays for now: it is protected or has "
+          "clones (rbd children shows them)",
+          image->uri(), one.name);
     }
   }
 }
@@ -217,20 +224,28 @@ void OpenStackPlatform::remove_held(const std::string& server, const std::string
       held.push_back(one.snapshot);
     }
   }
+  // What can be removed is, whatever stays.
+  std::vector<char> stays(held.size(), 0);
   for_each_parallel(held.size(), k_removed_at_once, [&](std::size_t i) {
-    if (m_volumes.remove(held[i]) == Removal::busy) {
-      throw Error(ErrorKind::failed, "Cinder says the snapshot is busy",
-                  fmt::format("snapshot {} of the volume {}", held[i].id, held[i].volume),
-                  "a volume may have been made from it: delete or flatten that one",
-                  Transience::transient);
-    }
+    stays[i] = m_volumes.remove(held[i]) == Removal::busy ? 1 : 0;
   });
+  std::string busy;
   for (const Endpoint& endpoint : m_images.of_nova(server)) {
     const auto image = RbdImage::open_shared(endpoint);
     const auto own = image->find_snapshot(held_name(snapshot_id));
-    if (own && !names_rbd_snapshot(still_needed, image->id(), own->id)) {
-      image->remove_snapshot(own->name);
+    if (own && !names_rbd_snapshot(still_needed, image->id(), own->id) &&
+        !image->try_remove_snapshot(own->name)) {
+      busy = image->uri() + "@" + own->name;
     }
+  }
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    if (stays[i] != 0) {
+      busy = fmt::format("snapshot {} of the volume {}", held[i].id, held[i].volume);
+    }
+  }
+  if (!busy.empty()) {
+    throw SnapshotBusy("the snapshot is busy", busy,
+                       "it is protected, or a volume was made from it: delete or flatten that one");
   }
 }
 

@@ -7,6 +7,7 @@
 #include "hamal/platform/ceph_clusters.hpp"
 #include "hamal/platform/rbd_frozen.hpp"
 #include "hamal/platform/rbd_names.hpp"
+#include "hamal/platform/snapshot_busy.hpp"
 #include "hamal/util/error.hpp"
 #include "hamal/util/random_id.hpp"
 #include "hamal/util/time.hpp"
@@ -92,7 +93,7 @@ class RbdPlatform final : public Platform {
       if (outcome == Outcome::committed) {
         image->rename_snapshot(held, base_name(document.snapshot_id));
       } else if (!names_rbd_snapshot(still_needed, image->id(), snapshot->id)) {
-        image->remove_snapshot(held);
+        remove_held(*image, held);
       }
     }
     if (outcome == Outcome::committed) {
@@ -104,7 +105,7 @@ class RbdPlatform final : public Platform {
     if (is_ours(snapshot_id)) {
       const Endpoint endpoint = parse(vm);
       if (RbdImage::find(endpoint)) {
-        RbdImage::open_shared(endpoint)->remove_snapshot(held_name(snapshot_id));
+        remove_held(*RbdImage::open_shared(endpoint), held_name(snapshot_id));
       }
     }
   }
@@ -180,6 +181,14 @@ class RbdPlatform final : public Platform {
         throw Error(ErrorKind::usage, "no such disk", endpoint.uri + "/" + id,
                     "an image is one disk, called " + endpoint.rbd.image);
       }
+    }
+  }
+
+  static void remove_held(RbdImage& image, const std::string& name) {
+    if (!image.try_remove_snapshot(name)) {
+      throw SnapshotBusy("the snapshot is busy: it is protected or has clones",
+                         image.uri() + "@" + name,
+                         "rbd children shows its clones: delete or flatten them");
     }
   }
 
