@@ -38,7 +38,7 @@ blocks_of() { [ "$(stat -c %b "$1")" -ge "$2" ]; }
     hamal-snapshot create lab:web01 > "$W/snap.json"
     hamal-cbt-read "$W/snap.json" --full > "$W/stream"
     before=$(generation "file:$W/web01.raw")
-    in_background hamal-sync "$W/stream" --target "file:$W/web01.raw" --bwlimit 8M
+    in_background hamal-sync "$W/stream" --target "file:$W/web01.raw" --bwlimit 4M
     until_true 60 grep -q snapshot= "$W/nbdkit.told"
     tell machine "{\"vm\":\"web01\",${event/SNAPSHOT/$(field "$W/snap.json" 'd["snapshot_id"]')}}"
     ! wait "$BACKGROUND" || { echo "a run committed" >&2; false; }
