@@ -20,30 +20,6 @@ setup() {
 }
 teardown() { end_world; }
 
-# A document and its extent stream, as proxy a makes them.
-prepare() {
-  as a hamal-snapshot create lab:web > "$W/doc"
-  as a hamal-cbt-read "$W/doc" --target "$1" > "$W/stream"
-}
-
-# begin PROXY TARGET: its hamal-sync has the vm and waits for the rest of the stream ($W/rest, descriptor 7).
-begin() {
-  rm -f "$W/fifo"
-  mkfifo "$W/fifo"
-  HAMAL_CONFIG=$W/$1.conf in_background hamal-sync "$W/fifo" --target "$2"
-  exec 7> "$W/fifo"
-  head -n 1 "$W/stream" >&7
-  until_true 30 is_held web.raw
-}
-# go_on: the rest of the stream; the status of that hamal-sync is $status, what it said $err.
-go_on() {
-  tail -n +2 "$W/stream" >&7
-  exec 7>&-
-  status=0
-  wait "$BACKGROUND" || status=$?
-  err=$(cat "$W/background.err")
-}
-
 # Break it: let Session tell nothing of a lease.
 @test "a lease whose row is locked by something else is said to be late, and to be well again" {
   prepare "file:$W/x.raw"

@@ -52,3 +52,28 @@ sql() { psql -qtAh "$POSTGRESQL" -U postgres -c "$1" "$DATABASE"; }
 holder() { sql "SELECT proxy FROM leases WHERE vm_id = '$1' AND owner <> ''"; }
 is_held() { [ -n "$(holder "$1")" ]; }
 token() { sql "SELECT token FROM leases WHERE vm_id = '$1'"; }
+
+# prepare TARGET: a document and its extent stream, as proxy a makes them.
+prepare() {
+  as a hamal-snapshot create lab:web > "$W/doc"
+  as a hamal-cbt-read "$W/doc" --target "$1" > "$W/stream"
+}
+
+# begin PROXY TARGET: its hamal-sync has the vm and waits for the rest of the stream ($W/rest, descriptor 7).
+begin() {
+  rm -f "$W/fifo"
+  mkfifo "$W/fifo"
+  HAMAL_CONFIG=$W/$1.conf in_background hamal-sync "$W/fifo" --target "$2"
+  exec 7> "$W/fifo"
+  head -n 1 "$W/stream" >&7
+  until_true 30 is_held web.raw
+}
+# go_on: the rest of the stream; the status of that hamal-sync is $status, what it said $err.
+# shellcheck disable=SC2034 # the tests read them
+go_on() {
+  tail -n +2 "$W/stream" >&7
+  exec 7>&-
+  status=0
+  wait "$BACKGROUND" || status=$?
+  err=$(cat "$W/background.err")
+}
